@@ -1,0 +1,71 @@
+// The language runtime of a worker, behind dlopen: server/ never sees Python, and the supervisor never maps
+// libpython. The embed module exports one C function, `stint_embed_entry`, that returns a RuntimeModule.
+#pragma once
+
+#include "stint/application.h"
+#include "stint/log.h"
+#include "stint/result.h"
+#include "stint/settings.h"
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace stint {
+
+// What environ and the log say about this worker.
+struct WorkerIdentity {
+  std::string pool;         // app.name
+  unsigned slot = 0;        // 1…count
+  unsigned generation = 0;  // 1…
+};
+
+// A named part of a start and how long it took, so that a failed or slow start says where.
+struct StartStep {
+  std::string name;  // "interpreter", "import"
+  std::chrono::microseconds took{};
+};
+
+// Why an application could not be loaded; `step` is the StartStep it failed in.
+struct LoadFailure {
+  std::string step;
+  std::string summary;    // one line
+  std::string traceback;  // Python's, or empty
+};
+
+class Runtime {
+ public:
+  virtual ~Runtime() = default;
+
+  // Imports the application; called once, from the process's main thread. Steps taken are appended to `steps`.
+  // On failure returns null and fills `failure`.
+  virtual std::unique_ptr<Application> load(std::vector<StartStep>& steps, LoadFailure& failure) = 0;
+
+  // What a graceful exit owes the application: threading's shutdown, atexit handlers, flushed stdio. The caller ends
+  // the process with _exit afterwards. May be slow or hang (it runs application code); the supervisor limits it.
+  virtual void shut_down() = 0;
+};
+
+struct RuntimeOptions {
+  const AppSettings* app = nullptr;
+  WorkerIdentity worker;
+  bool is_multiprocess = true;  // wsgi.multiprocess
+  std::string python;           // the interpreter to be like: "/srv/site/.venv/bin/python"
+  Log* log = nullptr;           // wsgi.errors; outlives the runtime
+};
+
+struct RuntimeModule {
+  unsigned interface;          // runtime_interface of the build; a mismatch is refused
+  const char* python_version;  // "3.11": what the module was compiled for
+  // Starts the interpreter in this process and thread. Once a process.
+  Result<std::unique_ptr<Runtime>> (*start)(const RuntimeOptions& options);
+};
+
+// Raised whenever a type that crosses dlopen changes.
+inline constexpr unsigned runtime_interface = 1;
+
+using RuntimeEntry = const RuntimeModule* (*)();
+inline constexpr const char* runtime_entry_symbol = "stint_embed_entry";
+
+}  // namespace stint

@@ -1,0 +1,86 @@
+// What the operator decided, validated: the TOML file with command-line options laid over it. Immutable after
+// config/ has made it; a value that copies and compares. Every field is one key of config/schema (which
+// holds defaults, help and bounds); names here are the names there. A zero duration or size means "no limit"
+// only where the comment says so.
+#pragma once
+
+#include "stint/bytes.h"
+#include "stint/listen_address.h"
+#include "stint/log.h"
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace stint {
+
+using Duration = std::chrono::milliseconds;
+
+struct WorkersSettings {
+  unsigned count = 1;          // "auto" in the TOML has been replaced by the number of usable processors
+  Duration startup_timeout{};  // from exec to ready
+  Duration request_timeout{};  // one call into the application; 0: no limit
+  bool operator==(const WorkersSettings&) const = default;
+};
+
+struct RecycleSettings {
+  std::uint64_t max_requests = 0;  // 0: never
+  Bytes max_rss;                   // private memory (RssAnon of proc_pid_status(5)); 0: never
+  Duration max_age{};              // 0: never
+  unsigned at_once = 1;            // workers out at a time: replacements starting plus workers retiring
+  Duration drain_timeout{};        // from "retire" until what is left is closed
+  bool operator==(const RecycleSettings&) const = default;
+};
+
+struct AppSettings {
+  std::string name;       // the pool's name; from the module's first part when not given
+  std::string module;     // "package.module:callable"
+  std::string directory;  // absolute: working directory and sys.path[0] of the workers
+  std::string venv;       // absolute, or empty: the Python that Stint was built with
+  std::map<std::string, std::string> env;
+  WorkersSettings workers;
+  RecycleSettings recycle;
+  std::vector<std::string> warmup_requests;  // [app.warmup] requests: targets such as "/"
+  bool operator==(const AppSettings&) const = default;
+};
+
+struct HttpSettings {
+  Duration head_timeout{};
+  Duration body_timeout{};  // without a byte of progress
+  Duration idle_timeout{};
+  Duration write_timeout{};  // without a byte of progress
+  Bytes max_request_line;
+  unsigned max_header_fields = 0;
+  Bytes max_header_size;  // all header fields together
+  Bytes max_body;
+  unsigned max_connections = 0;  // per worker
+  bool operator==(const HttpSettings&) const = default;
+};
+
+struct StaticSettings {
+  std::string url;   // prefix, begins and ends with "/"
+  std::string root;  // absolute folder
+  bool operator==(const StaticSettings&) const = default;
+};
+
+struct LogSettings {
+  LogLevel level = LogLevel::info;
+  std::string access;  // path, "-" (stdout) or "" (off)
+  std::string format;  // "combined", "common", "json" or an Apache LogFormat string
+  std::string error;   // path or "-" (stderr)
+  bool operator==(const LogSettings&) const = default;
+};
+
+struct Settings {
+  std::vector<ListenAddress> listen;
+  AppSettings app;
+  HttpSettings http;
+  std::vector<StaticSettings> static_roots;  // [[static]]
+  std::string control_socket;                // [control] socket; empty: the default place
+  LogSettings log;
+  bool operator==(const Settings&) const = default;
+};
+
+}  // namespace stint

@@ -1,0 +1,50 @@
+// Takes connections from the inherited listeners into the table while there is room. All workers wait on the same
+// sockets with EPOLLEXCLUSIVE, so that the kernel wakes one of them for a connection, not all.
+#pragma once
+
+#include "server/net/listener.h"
+#include "server/worker/connection_services.h"
+#include "server/worker/deadlines.h"
+#include "server/worker/event_loop.h"
+#include "stint/unique_fd.h"
+
+#include <memory>
+#include <vector>
+
+namespace stint::worker {
+
+class Acceptor final : private Timed {
+ public:
+  Acceptor(std::vector<net::Listener> listeners, ConnectionServices& services);
+
+  Result<void> start();
+  // Accepts no more, and lets the listeners go. With `takes_rest`: first takes what waits in their queues, because
+  // nobody else will.
+  void stop(bool takes_rest);
+  // After connections have gone: room again. Called by the worker between steps of its loop.
+  void resume_if_room();
+
+ private:
+  struct Door final : Watcher {
+    Door(Acceptor& a, net::Listener l) : acceptor(a), listener(std::move(l)) {}
+    void on_ready(std::uint32_t) override { acceptor.accept_from(listener, 4); }
+    Acceptor& acceptor;
+    net::Listener listener;
+    bool is_watched = false;
+  };
+
+  void accept_from(const net::Listener& listener, unsigned most);
+  Result<void> watch_all();
+  void pause();
+  void try_again_later(const Error& error);
+  void on_deadline() override;  // tries again after the system ran out of descriptors or memory
+
+  ConnectionServices& services_;
+  std::vector<std::unique_ptr<Door>> doors_;
+  DeadlineList retrying_{std::chrono::milliseconds(200)};
+  bool is_watching_ = false;  // at every door
+  bool is_retrying_ = false;
+  bool has_said_full_ = false;  // once, until a tenth of the connections have gone
+};
+
+}  // namespace stint::worker

@@ -1,0 +1,70 @@
+#include "server/worker/body_spool.h"
+
+#include <fcntl.h>
+
+#include <cstdlib>
+
+namespace stint::worker {
+
+namespace {
+
+std::string temporary_folder() {
+  const char* folder = std::getenv("TMPDIR");
+  return folder != nullptr && *folder != '\0' ? folder : "/tmp";
+}
+
+Result<UniqueFd> open_unnamed_file(const std::string& folder) {
+  UniqueFd file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (file.is_open()) return file;
+  // File systems without O_TMPFILE (some overlays): a name for a moment.
+  std::string name = folder + "/stint-body-XXXXXX";
+  file.reset(::mkostemp(name.data(), O_CLOEXEC));
+  if (!file.is_open()) return system_error("make a file for a request body in " + folder);
+  if (::unlink(name.c_str()) < 0) return system_error("unlink " + name);
+  return file;
+}
+
+Result<void> write_all(int file, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(file, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return system_error("write a request body to " + temporary_folder());
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> BodySpool::move_to_file() {
+  Result<UniqueFd> file = open_unnamed_file(temporary_folder());
+  if (!file.has_value()) return file.error();
+  if (const Result<void> written = write_all(file->get(), memory_); !written.has_value()) return written.error();
+  file_ = std::move(*file);
+  memory_ = {};
+  return {};
+}
+
+Result<void> BodySpool::append(std::string_view bytes) {
+  if (!file_.is_open() && memory_.size() + bytes.size() > memory_most) {
+    if (const Result<void> moved = move_to_file(); !moved.has_value()) return moved.error();
+  }
+  size_ += bytes.size();
+  if (file_.is_open()) return write_all(file_.get(), bytes);
+  memory_.append(bytes);
+  return {};
+}
+
+RequestBody BodySpool::body(bool is_present) const {
+  return {.memory = memory_, .file = file_.get(), .size = size_, .is_present = is_present};
+}
+
+void BodySpool::clear() {
+  if (size_ == 0) return;
+  memory_.clear();
+  if (memory_.capacity() > 4096) memory_.shrink_to_fit();
+  file_.reset();
+  size_ = 0;
+}
+
+}  // namespace stint::worker

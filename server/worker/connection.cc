@@ -1,0 +1,421 @@
+#include "server/worker/connection.h"
+
+#include "server/http/response_head.h"
+#include "server/worker/connection_services.h"
+#include "stint/assert.h"
+
+#include <sys/socket.h>
+
+namespace stint::worker {
+
+namespace {
+// After so many pipelined requests in a row the loop turns to the other connections.
+constexpr unsigned run_most = 16;
+// An idle connection does not keep more than this of what it has used.
+constexpr std::size_t kept_capacity = 1024;
+
+void forget_bytes(std::string& bytes) {
+  bytes.clear();
+  if (bytes.capacity() > kept_capacity) bytes.shrink_to_fit();
+}
+}  // namespace
+
+Connection::Connection(ConnectionServices& services, std::size_t slot, net::Accepted accepted)
+    : services_(services),
+      slot_(slot),
+      socket_(std::move(accepted.socket)),
+      remote_(net::text_of(accepted.peer)),
+      local_(net::local_address_of(socket_.get())),
+      parser_(services.head_limits),
+      writer_(queue_, *this, services.clock, services.is_draining) {}
+
+Result<void> Connection::start() {
+  services_.deadlines.head.arm(*this, services_.loop.now());
+  return services_.loop.watch(socket_.get(), EPOLLIN, *this);
+}
+
+void Connection::on_ready(std::uint32_t events) {
+  switch (state_) {
+    case State::idle:
+    case State::reading_head:
+    case State::reading_body:
+      // Only the end of a run of pipelined requests waits for EPOLLOUT here: a socket that can be written is ready at
+      // once.
+      if ((events & EPOLLOUT) != 0U) {
+        services_.loop.rewatch(socket_.get(), EPOLLIN);
+        return advance(unread_);
+      }
+      return read();
+    case State::waiting:
+      return close();  // only errors are waited for: the client left before its request began
+    case State::calling:
+    case State::writing:
+      return send_queued();
+    case State::lingering:
+      return read();
+    case State::closed:
+      return;
+  }
+}
+
+// --- reading
+// ----------------------------------------------------------------------------------------------------------------
+
+void Connection::read() {
+  ReadBuffers::Loan buffer(services_.read_buffers);
+  const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+  if (got <= 0) return close();  // the client has closed: nothing of it is complete, nothing is owed
+  if (state_ == State::lingering) return;
+  const std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
+  if (unread_.empty()) return advance(bytes);
+  unread_.append(bytes);
+  advance(unread_);
+}
+
+void Connection::stash(std::string_view bytes) {
+  if (bytes.empty()) return forget_bytes(unread_);
+  const bool is_own = bytes.data() >= unread_.data() && bytes.data() < unread_.data() + unread_.size();
+  if (is_own) {
+    unread_.erase(0, static_cast<std::size_t>(bytes.data() - unread_.data()));
+  } else {
+    unread_.assign(bytes);
+  }
+}
+
+void Connection::advance(std::string_view bytes) {
+  for (unsigned served = 0;;) {
+    Next next = Next::stop;
+    switch (state_) {
+      case State::idle:
+      case State::reading_head:
+        next = read_head(bytes);
+        break;
+      case State::reading_body:
+        next = read_body(bytes);
+        break;
+      default:
+        STINT_ASSERT(false);
+    }
+    if (next == Next::stop) return;
+    if (state_ != State::idle) continue;
+    // A request has been answered.
+    if (bytes.empty()) {
+      stash({});
+      return;
+    }
+    if (++served == run_most) {
+      stash(bytes);
+      services_.loop.rewatch(socket_.get(), EPOLLOUT);
+      return;
+    }
+  }
+}
+
+Connection::Next Connection::read_head(std::string_view& bytes) {
+  switch (parser_.parse(bytes)) {
+    case http::RequestParser::Verdict::incomplete:
+      stash(bytes);
+      if (state_ == State::idle && parser_.has_begun()) {
+        state_ = State::reading_head;
+        services_.deadlines.head.arm(*this, services_.loop.now());
+      }
+      return Next::stop;
+    case http::RequestParser::Verdict::refused:
+      refuse(parser_.refusal());
+      return Next::stop;
+    case http::RequestParser::Verdict::complete:
+      break;
+  }
+  const http::RequestHead& head = parser_.head();
+  has_head_ = true;
+  head_ = bytes.substr(0, parser_.head_size());
+  bytes.remove_prefix(parser_.head_size());
+  if (head.dropped_underscore_fields > 0) {
+    services_.log.debug("header fields with '_' in their name dropped", {{"count", head.dropped_underscore_fields}});
+  }
+  state_ = State::reading_body;
+  if (head.body == http::BodyKind::none) return begin_request(bytes);
+  decoder_ = http::BodyDecoder(head, services_.max_body);
+  if (head.expects_continue && bytes.empty()) send_continue();
+  return read_body(bytes);
+}
+
+Connection::Next Connection::read_body(std::string_view& bytes) {
+  for (;;) {
+    const http::BodyDecoder::Step step = decoder_.decode(bytes);
+    bytes.remove_prefix(step.consumed);
+    if (!step.data.empty()) {
+      if (const Result<void> kept = spool_.append(step.data); !kept.has_value()) {
+        services_.log.error("request body not stored", {{"error", kept.error().text()}, {"next", "500 to the client"}});
+        refuse({500, "body_not_stored"});
+        return Next::stop;
+      }
+    }
+    switch (step.verdict) {
+      case http::BodyDecoder::Verdict::complete:
+        return begin_request(bytes);
+      case http::BodyDecoder::Verdict::refused:
+        refuse(decoder_.refusal());
+        return Next::stop;
+      case http::BodyDecoder::Verdict::incomplete:
+        break;
+    }
+    if (step.consumed > 0 && !bytes.empty()) continue;
+    keep_head();
+    stash(bytes);
+    services_.deadlines.body.arm(*this, services_.loop.now());
+    return Next::stop;
+  }
+}
+
+// The views of a parsed head point into the bytes it was parsed from. Where those bytes go before the request is
+// answered they are copied and parsed once more: a request in one piece, the usual one, pays nothing for it.
+void Connection::keep_head() {
+  if (!has_head_ || head_.data() == head_bytes_.data()) return;
+  head_bytes_.assign(head_);
+  head_ = head_bytes_;
+  parser_.reset();
+  STINT_ASSERT(parser_.parse(head_bytes_) == http::RequestParser::Verdict::complete);
+}
+
+void Connection::send_continue() {
+  static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+  // Into an empty send buffer; a failure shows at the next read or write.
+  static_cast<void>(::send(socket_.get(), go_on.data(), go_on.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
+// --- answering
+// --------------------------------------------------------------------------------------------------------------
+
+Connection::Next Connection::begin_request(std::string_view& bytes) {
+  disarm();
+  if (!services_.dispatcher.is_free()) {
+    keep_head();
+    stash(bytes);
+    state_ = State::waiting;
+    services_.loop.rewatch(socket_.get(), 0);
+    services_.dispatcher.enqueue(*this);
+    return Next::stop;
+  }
+  serve();
+  if (state_ == State::idle) return Next::go_on;
+  if (state_ != State::closed) stash(bytes);
+  return Next::stop;
+}
+
+void Connection::serve_waiting() {
+  STINT_ASSERT(state_ == State::waiting);
+  services_.loop.rewatch(socket_.get(), EPOLLIN);
+  serve();
+  if (state_ == State::idle && !unread_.empty()) advance(unread_);
+}
+
+void Connection::serve() {
+  const http::RequestHead& head = parser_.head();
+  id_ = services_.request_ids.next();
+  began_ = std::chrono::steady_clock::now();
+  began_wall_ = std::time(nullptr);
+  const Request request{
+      .method = head.method,
+      .target = head.target,
+      .path = head.path,
+      .query = head.query,
+      .host = head.host,
+      .version_minor = head.version_minor,
+      .fields = head.fields,
+      .body = spool_.body(head.body != http::BodyKind::none),
+      .endpoints = {remote_.host, remote_.port, local_.host.empty() ? "localhost" : std::string_view(local_.host),
+                    local_.port.empty() ? "80" : std::string_view(local_.port)},
+      .scheme = "http",
+      .id = {id_.data(), id_.size()},
+  };
+  state_ = State::calling;
+  writer_.begin(head.method, head.version_minor, head.wants_keep_alive);
+  services_.dispatcher.dispatch(request, writer_, began_);
+  writer_.finish();
+  after_answer();
+}
+
+void Connection::refuse(const http::Refusal& refusal) {
+  disarm();
+  services_.page.count_bad_request();
+  services_.log.debug("request refused",
+                      {{"status", refusal.status}, {"reason", refusal.reason}, {"client", remote_.host}});
+  is_refused_ = true;
+  id_ = services_.request_ids.next();
+  began_ = std::chrono::steady_clock::now();
+  began_wall_ = std::time(nullptr);
+  state_ = State::calling;
+  // HEAD's answers have no body, and a method is known once the head is.
+  writer_.begin(has_head_ ? parser_.head().method : std::string_view(), 1, false);
+  const HeaderField allow{"Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"};
+  writer_.answer(refusal.status, {&allow, refusal.status == 405 ? 1U : 0U});
+  writer_.finish();
+  unread_.clear();
+  after_answer();
+}
+
+void Connection::after_answer() {
+  state_ = State::writing;
+  if (is_gone_) {
+    log_access();
+    return close();
+  }
+  const Result<bool> sent = queue_.send(socket_.get());
+  if (!sent.has_value()) {
+    log_access();
+    return close();
+  }
+  if (*sent) return finish_request();
+  if (services_.access.is_on()) keep_head();
+  services_.loop.rewatch(socket_.get(), EPOLLOUT);
+  services_.deadlines.write.arm(*this, services_.loop.now());
+}
+
+void Connection::send_queued() {
+  const std::uint64_t before = queue_.sent();
+  const Result<bool> sent = queue_.send(socket_.get());
+  if (!sent.has_value()) {
+    is_gone_ = true;
+    if (state_ == State::calling) return;  // wait_until_sent() tells the application
+    log_access();
+    return close();
+  }
+  if (queue_.sent() != before) services_.deadlines.write.arm(*this, services_.loop.now());
+  if (!*sent || state_ == State::calling) return;
+  services_.loop.rewatch(socket_.get(), EPOLLIN);
+  finish_request();
+  if (state_ == State::idle && !unread_.empty()) advance(unread_);
+}
+
+// The application waits for its slow client, on this thread. Everybody else's reading, writing and time-outs go on
+// below; their complete requests wait in the dispatcher, because this thread's application state (a database connection
+// in a transaction, say) belongs to the call that has begun.
+Result<void> Connection::wait_until_sent() {
+  STINT_ASSERT(state_ == State::calling);
+  if (!is_gone_) {
+    const Result<bool> sent = queue_.send(socket_.get());
+    if (!sent.has_value()) {
+      is_gone_ = true;
+    } else if (!*sent) {
+      services_.loop.rewatch(socket_.get(), EPOLLOUT);
+      services_.deadlines.write.arm(*this, services_.loop.now());
+      while (!is_gone_ && !queue_.is_empty()) services_.loop.step();
+      disarm();
+      services_.loop.rewatch(socket_.get(), EPOLLIN);
+    }
+  }
+  if (is_gone_) return error_because("the client has left");
+  return {};
+}
+
+void Connection::finish_request() {
+  disarm();
+  log_access();
+  services_.page.count_request();
+  services_.private_memory.look(services_.loop.now());
+  const bool keeps_alive = writer_.keeps_alive() && !is_refused_;
+  queue_.clear();
+  if (!keeps_alive) return linger();
+  enter_idle();
+}
+
+void Connection::enter_idle() {
+  state_ = State::idle;
+  has_head_ = false;
+  forget_bytes(head_bytes_);
+  head_ = {};
+  parser_.reset();
+  spool_.clear();
+  services_.deadlines.idle.arm(*this, services_.loop.now());
+}
+
+void Connection::log_access() {
+  if (!services_.access.is_on()) return;
+  const bool knows_request = has_head_;
+  http::AccessEntry entry{
+      .endpoints = {remote_.host, remote_.port, local_.host, local_.port},
+      .method = {},
+      .target = {},
+      .version_minor = 1,
+      .fields = {},
+      .response_lines = writer_.head_lines(),
+      .status = writer_.status(),
+      .body_bytes = writer_.body_bytes(),
+      .began = began_wall_,
+      .took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began_),
+      .id = {id_.data(), id_.size()},
+      .worker = services_.worker_slot,
+      .was_complete = queue_.is_empty() && !is_gone_ && !writer_.is_broken(),
+  };
+  if (knows_request) {
+    const http::RequestHead& head = parser_.head();
+    entry.method = head.method;
+    entry.target = head.target;
+    entry.version_minor = head.version_minor;
+    entry.fields = head.fields;
+  }
+  services_.access.log(entry, services_.loop.now());
+}
+
+// --- ending
+// -----------------------------------------------------------------------------------------------------------------
+
+// Closing with unread bytes in the socket would reset the connection and could destroy the answer before the client has
+// read it: our side ends, the client reads, closes, and only then the socket goes (RFC 9112 §9.6). shutdown(2) ends it
+// also for a copy of the socket in a child of the application.
+void Connection::linger() {
+  state_ = State::lingering;
+  if (::shutdown(socket_.get(), SHUT_WR) < 0) return close();
+  services_.loop.rewatch(socket_.get(), EPOLLIN);
+  services_.deadlines.linger.arm(*this, services_.loop.now());
+}
+
+void Connection::close() {
+  if (state_ == State::closed) return;
+  if (state_ == State::calling) {
+    is_gone_ = true;  // the call ends first
+    return;
+  }
+  if (state_ == State::waiting) services_.dispatcher.forget(*this);
+  state_ = State::closed;
+  disarm();
+  services_.loop.unwatch(socket_.get());
+  queue_.clear();
+  socket_.reset();
+  services_.table.bury(*this);
+}
+
+void Connection::on_deadline() {
+  switch (state_) {
+    case State::idle:
+      return close();  // also a new connection that never said anything
+    case State::reading_head:
+      return refuse({408, "head_timeout"});
+    case State::reading_body:
+      return refuse({408, "body_timeout"});
+    case State::calling:
+      is_gone_ = true;
+      return;  // its client reads too slowly
+    case State::writing:
+      is_gone_ = true;
+      log_access();
+      return close();
+    case State::lingering:
+      return close();
+    case State::waiting:
+    case State::closed:
+      return;
+  }
+}
+
+void Connection::drain(bool now) {
+  if (state_ != State::idle || !now) return;
+  char byte = 0;
+  // A request that is already here is answered, and its answer announces the close.
+  if (::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) return;
+  close();
+}
+
+}  // namespace stint::worker

@@ -1,0 +1,111 @@
+// One client connection: bytes in → request → Dispatcher → answer → bytes out, again and again until someone ends it.
+//
+//            first byte            head complete         body complete           answer begun
+//     ┌─> idle ──────> reading_head ──────> reading_body ──────> calling ─────────────────────┐
+//     │                     │                    │      (or waiting: another call runs)       │
+//     │                     └──── refused ───────┴──> (answer 4xx/5xx) ──┐                    │
+//     ├──────────────────────────────────────── all sent, kept alive ────┼─────────────────── writing
+//     │                                                                  └─ all sent, closing ─> lingering ──> closed
+//
+// Run by the thread that runs the event loop. Always:
+// - Requests of a connection are answered in order; at most one is in the application.
+// - Bytes after a refused request are never read as a request.
+// - What a connection owns while idle is this object and its socket: read buffers are lent (ReadBuffers).
+// - It is destroyed only between steps of the loop (ConnectionTable::bury), so `this` stays valid while its code runs.
+#pragma once
+
+#include "server/http/access_log.h"
+#include "server/http/body_decoder.h"
+#include "server/http/request_parser.h"
+#include "server/net/listener.h"
+#include "server/worker/body_spool.h"
+#include "server/worker/deadlines.h"
+#include "server/worker/event_loop.h"
+#include "server/worker/output_queue.h"
+#include "server/worker/response_writer.h"
+#include "stint/unique_fd.h"
+
+#include <array>
+#include <chrono>
+#include <ctime>
+#include <string>
+#include <string_view>
+
+namespace stint::worker {
+
+struct ConnectionServices;
+
+class Connection final : public Watcher, public Timed, private FlushWaiter {
+ public:
+  enum class State { idle, reading_head, reading_body, waiting, calling, writing, lingering, closed };
+
+  Connection(ConnectionServices& services, std::size_t slot, net::Accepted accepted);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Watches the socket. Error: the kernel has no room for one more (epoll_ctl(2)).
+  Result<void> start();
+
+  void on_ready(std::uint32_t events) override;
+  void on_deadline() override;
+
+  // The worker drains: what has begun is finished, and the next answer announces the close. `now`: a connection on
+  // which nothing has begun is closed at once instead of at its next request.
+  void drain(bool now);
+  // Its turn has come (Dispatcher). REQUIRES: state waiting.
+  void serve_waiting();
+  void close();
+
+  State state() const { return state_; }
+  std::size_t slot() const { return slot_; }
+
+ private:
+  // Reading: `bytes` is what has been read and not used, in a lent buffer or in unread_.
+  void read();
+  void advance(std::string_view bytes);
+  enum class Next { go_on, stop };
+  Next read_head(std::string_view& bytes);
+  Next read_body(std::string_view& bytes);
+  Next begin_request(std::string_view& bytes);
+  void stash(std::string_view bytes);  // keeps them in unread_ until the next event
+  void keep_head();                    // the head's bytes move into head_bytes_, as what they lie in goes
+  void send_continue();
+
+  // Answering
+  void serve();
+  void refuse(const http::Refusal& refusal);
+  void after_answer();  // the answer is queued: send it, now or when the client reads
+  void send_queued();
+  void finish_request();  // all of it is with the kernel
+  Result<void> wait_until_sent() override;
+  void log_access();
+
+  void linger();
+  void enter_idle();
+
+  ConnectionServices& services_;
+  const std::size_t slot_;
+  UniqueFd socket_;
+  State state_ = State::idle;
+
+  const net::AddressText remote_;
+  const net::AddressText local_;
+
+  std::string unread_;
+  std::string head_bytes_;  // of the request at work, once they cannot stay where they were read
+  std::string_view head_;   // the same, wherever they are
+  http::RequestParser parser_;
+  http::BodyDecoder decoder_;
+  BodySpool spool_;
+
+  OutputQueue queue_;
+  ResponseWriter writer_;
+  std::array<char, 16> id_{};
+  std::chrono::steady_clock::time_point began_{};
+  std::time_t began_wall_{};
+  bool is_refused_ = false;  // the answer under way is a refusal: close after it
+  bool has_head_ = false;    // parser_.head() is of the request at work
+  bool is_gone_ = false;     // the client has left while its call ran
+};
+
+}  // namespace stint::worker

@@ -1,0 +1,27 @@
+#include "server/worker/connection_services.h"
+
+namespace stint::worker {
+
+ConnectionServices::ConnectionServices(const Settings& settings, unsigned slot, Application& application,
+                                       EventLoop& event_loop, control::StatusPage& status_page,
+                                       AccessLogger& access_logger, PrivateMemory& memory, Log& the_log)
+    : worker_slot(slot),
+      head_limits{.max_request_line = settings.http.max_request_line,
+                  .max_header_fields = settings.http.max_header_fields,
+                  .max_header_size = settings.http.max_header_size,
+                  .max_body = settings.http.max_body},
+      max_body(settings.http.max_body),
+      loop(event_loop),
+      page(status_page),
+      access(access_logger),
+      private_memory(memory),
+      log(the_log),
+      deadlines(settings.http),
+      dispatcher(application, settings, status_page, the_log),
+      table(settings.http.max_connections) {
+  for (DeadlineList* list : {&deadlines.head, &deadlines.body, &deadlines.idle, &deadlines.write, &deadlines.linger}) {
+    loop.add(*list);
+  }
+}
+
+}  // namespace stint::worker

@@ -1,0 +1,58 @@
+// What every connection of a worker uses; one a worker, made by Worker.
+#pragma once
+
+#include "server/control/status_page.h"
+#include "server/http/date.h"
+#include "server/http/request_parser.h"
+#include "server/worker/access_logger.h"
+#include "server/worker/connection_table.h"
+#include "server/worker/deadlines.h"
+#include "server/worker/dispatcher.h"
+#include "server/worker/event_loop.h"
+#include "server/worker/private_memory.h"
+#include "server/worker/read_buffers.h"
+#include "server/worker/request_ids.h"
+#include "stint/log.h"
+#include "stint/settings.h"
+
+#include <memory>
+
+namespace stint::worker {
+
+// The limits of waiting (HTTP.md "Bounds"): one list for each kind, since all of a kind last equally long.
+struct ConnectionDeadlines {
+  explicit ConnectionDeadlines(const HttpSettings& settings)
+      : head(settings.head_timeout),
+        body(settings.body_timeout),
+        idle(settings.idle_timeout),
+        write(settings.write_timeout),
+        linger(std::chrono::seconds(2)) {}
+  DeadlineList head;  // from the first byte (or the accept) to the complete head
+  DeadlineList body;  // between two reads of a body
+  DeadlineList idle;
+  DeadlineList write;   // between two writes of an answer
+  DeadlineList linger;  // for the client to read a last answer and close
+};
+
+struct ConnectionServices {
+  ConnectionServices(const Settings& settings, unsigned slot, Application& application, EventLoop& event_loop,
+                     control::StatusPage& status_page, AccessLogger& access_logger, PrivateMemory& memory, Log& log);
+
+  const unsigned worker_slot;
+  const http::HeadLimits head_limits;
+  const Bytes max_body;
+  EventLoop& loop;
+  control::StatusPage& page;
+  AccessLogger& access;
+  PrivateMemory& private_memory;
+  Log& log;
+  ConnectionDeadlines deadlines;
+  Dispatcher dispatcher;
+  ReadBuffers read_buffers;
+  RequestIds request_ids;
+  http::DateClock clock;
+  bool is_draining = false;
+  ConnectionTable table;  // last: its connections use all the rest
+};
+
+}  // namespace stint::worker

@@ -1,0 +1,20 @@
+#include "server/worker/drain.h"
+
+namespace stint::worker {
+
+void Drain::begin(bool is_stopping) {
+  if (!services_.is_draining) {
+    // From here on nothing new enters; only what has begun remains.
+    acceptor_.stop(is_stopping);
+    services_.is_draining = true;
+    limit_.arm(*this, services_.loop.now());
+  }
+  services_.table.for_each([&](Connection& connection) { connection.drain(is_stopping); });
+}
+
+void Drain::on_deadline() {
+  services_.log.warning("drain timeout", {{"connections", services_.table.open()}, {"next", "closing them"}});
+  services_.table.for_each([](Connection& connection) { connection.close(); });
+}
+
+}  // namespace stint::worker

@@ -1,0 +1,83 @@
+#include "server/worker/event_loop.h"
+
+#include "stint/assert.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace stint::worker {
+
+Result<std::unique_ptr<EventLoop>> EventLoop::make() {
+  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll.is_open()) return system_error("epoll_create1");
+  return std::unique_ptr<EventLoop>(new EventLoop(std::move(epoll)));
+}
+
+static std::uint64_t key_of(int fd, std::uint32_t serial) {
+  return static_cast<std::uint64_t>(serial) << 32 | static_cast<std::uint32_t>(fd);
+}
+
+Result<void> EventLoop::watch(int fd, std::uint32_t events, Watcher& watcher) {
+  if (static_cast<std::size_t>(fd) >= registrations_.size()) registrations_.resize(static_cast<std::size_t>(fd) + 64);
+  Registration& registration = registrations_[static_cast<std::size_t>(fd)];
+  STINT_ASSERT(registration.watcher == nullptr);
+  const std::uint32_t serial = ++serials_;
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = key_of(fd, serial);
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) return system_error("epoll_ctl add");
+  registration = {&watcher, serial, events};
+  return {};
+}
+
+void EventLoop::rewatch(int fd, std::uint32_t events) {
+  Registration& registration = registrations_[static_cast<std::size_t>(fd)];
+  STINT_ASSERT(registration.watcher != nullptr);
+  if (registration.events == events) return;
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = key_of(fd, registration.serial);
+  STINT_ASSERT(::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) == 0);
+  registration.events = events;
+}
+
+void EventLoop::unwatch(int fd) {
+  Registration& registration = registrations_[static_cast<std::size_t>(fd)];
+  STINT_ASSERT(registration.watcher != nullptr);
+  registration = {};
+  // Needed although the caller closes the descriptor soon: a copy of it in another process would keep the registration
+  // alive.
+  STINT_ASSERT(::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr) == 0);
+}
+
+int EventLoop::wait_milliseconds() const {
+  TimePoint next = TimePoint::max();
+  for (const DeadlineList* list : deadlines_) next = std::min(next, list->next_due());
+  if (next == TimePoint::max()) return -1;
+  if (next <= now_) return 0;
+  // One more than the difference rounded down: waking before the deadline would only mean waking twice.
+  const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(next - now_).count() + 1;
+  return static_cast<int>(std::min<long long>(wait, std::numeric_limits<int>::max()));
+}
+
+void EventLoop::fetch() {
+  const int count = ::epoll_wait(epoll_.get(), batch_.data(), static_cast<int>(batch_.size()), wait_milliseconds());
+  STINT_ASSERT(count >= 0 || errno == EINTR);
+  now_ = std::chrono::steady_clock::now();
+  batch_next_ = 0;
+  batch_size_ = count > 0 ? static_cast<std::size_t>(count) : 0;
+  for (DeadlineList* list : deadlines_) list->expire(now_);
+}
+
+void EventLoop::step() {
+  if (batch_next_ == batch_size_) fetch();
+  if (batch_next_ == batch_size_) return;
+  const epoll_event event = batch_[batch_next_++];
+  const auto fd = static_cast<std::size_t>(event.data.u64 & 0xffffffffU);
+  const auto serial = static_cast<std::uint32_t>(event.data.u64 >> 32);
+  const Registration& registration = registrations_[fd];
+  if (registration.watcher == nullptr || registration.serial != serial) return;  // unwatched since it was fetched
+  registration.watcher->on_ready(event.events);
+}
+
+}  // namespace stint::worker

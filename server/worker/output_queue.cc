@@ -1,0 +1,146 @@
+#include "server/worker/output_queue.h"
+
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+
+namespace stint::worker {
+
+namespace {
+// Up to here a copy (and one contiguous send) is cheaper than retaining the owner and releasing it later.
+constexpr std::size_t copied_up_to = 16 * 1024;
+// More than this is not kept for the next answer on an idle connection.
+constexpr std::size_t kept_capacity = 4 * 1024;
+// The most sendfile(2) transfers in one call.
+constexpr std::uint64_t sendfile_most = 0x7ffff000;
+}  // namespace
+
+void OutputQueue::commit() {
+  const std::uint64_t length = owned_.size() - committed_;
+  if (length == 0) return;
+  if (next_ < items_.size() && items_.back().kind == Item::Kind::owned) {
+    items_.back().length += length;  // contiguous with the item before it
+  } else {
+    items_.push_back({.kind = Item::Kind::owned, .offset = committed_, .length = length});
+  }
+  committed_ = owned_.size();
+  pending_ += length;
+}
+
+void OutputQueue::push(std::string_view bytes) {
+  owned_.append(bytes);
+  commit();
+}
+
+void OutputQueue::push(const BodyChunk& chunk) {
+  if (chunk.bytes.size() <= copied_up_to || chunk.owner == nullptr) return push(chunk.bytes);
+  chunk.retain(chunk.owner);
+  items_.push_back({.kind = Item::Kind::retained,
+                    .length = chunk.bytes.size(),
+                    .bytes = chunk.bytes.data(),
+                    .owner = chunk.owner,
+                    .release = chunk.release});
+  pending_ += chunk.bytes.size();
+}
+
+void OutputQueue::push_file(UniqueFd file, std::uint64_t offset, std::uint64_t length) {
+  items_.push_back({.kind = Item::Kind::file, .offset = offset, .length = length, .file = file.release()});
+  pending_ += length;
+}
+
+void OutputQueue::finish(Item& item) {
+  if (item.kind == Item::Kind::retained) item.release(item.owner);
+  if (item.kind == Item::Kind::file) ::close(item.file);
+}
+
+void OutputQueue::took(std::uint64_t bytes) {
+  sent_ += bytes;
+  pending_ -= bytes;
+  while (next_ < items_.size()) {
+    Item& item = items_[next_];
+    const std::uint64_t part = std::min(bytes, item.length);
+    item.length -= part;
+    item.offset += part;
+    if (item.kind == Item::Kind::retained) item.bytes += part;
+    bytes -= part;
+    if (item.length > 0) return;
+    finish(item);
+    ++next_;
+  }
+}
+
+Result<bool> OutputQueue::send_bytes(int socket) {
+  std::array<iovec, 64> parts;
+  std::size_t count = 0;
+  std::size_t item = next_;
+  for (; item < items_.size() && items_[item].kind != Item::Kind::file && count < parts.size(); ++item) {
+    const char* bytes =
+        items_[item].kind == Item::Kind::owned ? owned_.data() + items_[item].offset : items_[item].bytes;
+    parts[count++] = {const_cast<char*>(bytes), items_[item].length};
+  }
+  // A head goes into one segment with the file that follows it.
+  const int more = item < items_.size() ? MSG_MORE : 0;
+  ssize_t taken = 0;
+  if (count == 1) {
+    taken = ::send(socket, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT | more);
+  } else {
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = count;
+    taken = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT | more);
+  }
+  if (taken >= 0) {
+    took(static_cast<std::uint64_t>(taken));
+    return true;
+  }
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
+  if (errno == EINTR) return true;
+  return system_error("send");
+}
+
+Result<bool> OutputQueue::send_file(int socket) {
+  Item& item = items_[next_];
+  if (item.length == 0) {
+    took(0);
+    return true;
+  }
+  auto offset = static_cast<off_t>(item.offset);
+  const ssize_t taken = ::sendfile(socket, item.file, &offset, std::min(item.length, sendfile_most));
+  if (taken > 0) {
+    took(static_cast<std::uint64_t>(taken));
+    return true;
+  }
+  if (taken == 0) return error_because("a file became shorter while it was sent");
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
+  if (errno == EINTR) return true;
+  return system_error("sendfile");
+}
+
+Result<bool> OutputQueue::send(int socket) {
+  while (next_ < items_.size()) {
+    const Result<bool> went = items_[next_].kind == Item::Kind::file ? send_file(socket) : send_bytes(socket);
+    if (!went.has_value()) return went.error();
+    if (!*went) return false;
+  }
+  items_.clear();
+  next_ = 0;
+  owned_.clear();
+  committed_ = 0;
+  return true;
+}
+
+void OutputQueue::clear() {
+  for (; next_ < items_.size(); ++next_) finish(items_[next_]);
+  items_.clear();
+  next_ = 0;
+  owned_.clear();
+  if (owned_.capacity() > kept_capacity) owned_.shrink_to_fit();
+  committed_ = 0;
+  pending_ = 0;
+  sent_ = 0;
+}
+
+}  // namespace stint::worker

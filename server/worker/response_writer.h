@@ -1,0 +1,82 @@
+// The ResponseSink of one connection: checks and frames an answer and queues its bytes (HTTP.md "Responses"). Reused
+// for each request of the connection. Run by the thread that runs the call; only flush() touches the socket, through
+// its FlushWaiter.
+#pragma once
+
+#include "server/http/date.h"
+#include "server/http/response_head.h"
+#include "server/worker/output_queue.h"
+#include "stint/response_sink.h"
+
+#include <cstdint>
+#include <string_view>
+
+namespace stint::worker {
+
+// Who can wait until the queue is with the kernel: the connection.
+class FlushWaiter {
+ public:
+  virtual Result<void> wait_until_sent() = 0;
+
+ protected:
+  virtual ~FlushWaiter() = default;
+};
+
+class ResponseWriter final : public ResponseSink {
+ public:
+  ResponseWriter(OutputQueue& queue, FlushWaiter& waiter, http::DateClock& clock, const bool& is_draining)
+      : queue_(queue), waiter_(waiter), clock_(clock), is_draining_(is_draining) {}
+
+  // A new answer. `wants_keep_alive`: the client's wish; a worker that drains announces the close all the same.
+  // REQUIRES: `method` lives until finish().
+  void begin(std::string_view method, int version_minor, bool wants_keep_alive);
+
+  // ResponseSink
+  Result<void> set_head(std::string_view status, std::span<const HeaderField> fields) override;
+  bool has_head() const override { return head_.is_set(); }
+  bool has_sent_head() const override { return has_sent_head_; }
+  void set_length(std::uint64_t length) override { head_.set_length(length); }
+  void write(const BodyChunk& chunk) override;
+  void write_file(UniqueFd file, std::uint64_t offset, std::uint64_t length) override;
+  bool is_complete() const override;
+  Result<void> flush() override { return waiter_.wait_until_sent(); }
+
+  // An answer of the server itself: replaces a head not yet sent. Body: one line of text, of the status alone.
+  // REQUIRES: !has_sent_head().
+  void answer(int status, std::span<const HeaderField> fields = {}, std::string_view line = {});
+  // Queues what ends the answer. After it the answer is whole, or visibly broken and the connection must close.
+  void finish();
+  // No end will be queued: the client sees a cut answer.
+  void abort() { is_broken_ = true; }
+
+  bool is_broken() const { return is_broken_; }  // shorter than promised, or aborted
+  bool was_cut() const { return was_cut_; }      // the application gave more than its Content-Length
+  bool keeps_alive() const { return keeps_alive_ && !is_broken_; }
+  int status() const { return head_.code(); }
+  std::uint64_t body_bytes() const { return body_bytes_; }
+  std::string_view head_lines() const { return head_.lines(); }
+  unsigned dropped_hop_by_hop() const { return head_.dropped_hop_by_hop(); }
+
+ private:
+  void send_head();
+  void begin_chunk(std::uint64_t length);  // nothing unless the answer is chunked
+  void end_chunk();
+  std::uint64_t admit(std::uint64_t length);  // how much of so many bytes the framing lets through
+
+  OutputQueue& queue_;
+  FlushWaiter& waiter_;
+  http::DateClock& clock_;
+  const bool& is_draining_;
+  http::ResponseHead head_;
+  std::string_view method_;
+  int version_minor_ = 1;
+  http::BodyFraming framing_ = http::BodyFraming::none;  // valid once the head is sent
+  std::uint64_t remaining_ = 0;                          // of the declared length
+  std::uint64_t body_bytes_ = 0;
+  bool has_sent_head_ = false;
+  bool keeps_alive_ = false;
+  bool is_broken_ = false;
+  bool was_cut_ = false;
+};
+
+}  // namespace stint::worker

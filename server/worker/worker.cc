@@ -1,0 +1,155 @@
+#include "server/worker/worker.h"
+
+#include "server/worker/signals.h"
+#include "server/worker/warmup.h"
+
+#include <unistd.h>
+
+namespace stint::worker {
+
+Worker::Worker(const Settings& settings, control::WorkerInheritance inheritance, RuntimeStarter start_runtime, Log& log,
+               std::function<void()> reopen_log)
+    : settings_(settings),
+      inheritance_(std::move(inheritance)),
+      start_runtime_(std::move(start_runtime)),
+      log_(log),
+      reopen_log_(std::move(reopen_log)),
+      channel_(std::move(inheritance_.channel)) {}
+
+int Worker::run() {
+  if (std::optional<LoadFailure> failure = start_application()) {
+    tell(control::StartFailed{std::move(*failure)});
+    return 1;
+  }
+  if (const Result<void> started = start_serving(); !started.has_value()) {
+    tell(control::StartFailed{{"serve", started.error().text(), {}}});
+    return 1;
+  }
+  tell(control::Ready{steps_, runtime_.python});
+  serve();
+  tell(control::Drained{});
+  access_->flush();
+  runtime_.runtime->shut_down();
+  return 0;
+}
+
+std::optional<LoadFailure> Worker::start_application() {
+  const Result<int> signals = catch_signals();
+  if (!signals.has_value()) return LoadFailure{"signals", signals.error().text(), {}};
+  signal_watcher_.fd = *signals;
+
+  if (std::optional<LoadFailure> failure = start_runtime_(steps_, runtime_)) return failure;
+  LoadFailure failure;
+  application_ = runtime_.runtime->load(steps_, failure);
+  if (!application_) return failure;
+
+  tell(control::Warming{});
+  const TimePoint began = std::chrono::steady_clock::now();
+  if (std::optional<LoadFailure> cold = warm_up(*application_, settings_)) return cold;
+  steps_.push_back(
+      {"warmup", std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began)});
+  return std::nullopt;
+}
+
+Result<void> Worker::start_serving() {
+  Result<control::StatusPage> page = control::StatusPage::map(inheritance_.status_page.get());
+  if (!page.has_value()) return page.error();
+  page_ = std::make_unique<control::StatusPage>(std::move(*page));
+
+  Result<std::unique_ptr<EventLoop>> loop = EventLoop::make();
+  if (!loop.has_value()) return loop.error();
+  loop_ = std::move(*loop);
+
+  Result<std::unique_ptr<AccessLogger>> access = AccessLogger::make(settings_.log, *loop_, log_);
+  if (!access.has_value()) return access.error();
+  access_ = std::move(*access);
+
+  Result<std::unique_ptr<PrivateMemory>> memory = PrivateMemory::make(*page_);
+  if (!memory.has_value()) return memory.error();
+  private_memory_ = std::move(*memory);
+
+  std::vector<net::Listener> listeners;
+  for (UniqueFd& socket : inheritance_.listeners) {
+    Result<net::Listener> listener = net::adopt_listener(std::move(socket));
+    if (!listener.has_value()) return listener.error();
+    listeners.push_back(std::move(*listener));
+  }
+  services_ = std::make_unique<ConnectionServices>(settings_, inheritance_.slot, *application_, *loop_, *page_,
+                                                   *access_, *private_memory_, log_);
+  acceptor_ = std::make_unique<Acceptor>(std::move(listeners), *services_);
+  drain_ = std::make_unique<Drain>(*services_, *acceptor_, settings_.app.recycle.drain_timeout);
+
+  loop_->add(ticking_);
+  tick();
+  for (const auto& [fd, watcher] :
+       {std::pair<int, Watcher*>{channel_.fd(), &channel_watcher_}, {signal_watcher_.fd, &signal_watcher_}}) {
+    if (const Result<void> watched = loop_->watch(fd, EPOLLIN, *watcher); !watched.has_value()) return watched.error();
+  }
+  return acceptor_->start();
+}
+
+void Worker::serve() {
+  std::size_t published = 0;
+  while (!drain_->is_over()) {
+    loop_->step();
+    services_->dispatcher.serve_waiting();
+    services_->table.empty_graveyard();
+    if (const std::size_t open = services_->table.open(); open != published) {
+      published = open;
+      page_->set_connections(static_cast<std::uint32_t>(open));
+      acceptor_->resume_if_room();
+    }
+  }
+}
+
+void Worker::tell(const control::Message& message) {
+  if (!has_supervisor_) return;
+  if (const Result<void> sent = channel_.send(message); !sent.has_value()) {
+    log_.warning("supervisor not told",
+                 {{"error", sent.error().text()}, {"next", "ignoring; its end shows on the channel"}});
+  }
+}
+
+void Worker::read_channel() {
+  for (;;) {
+    Result<std::optional<control::Message>> received = channel_.receive();
+    if (!received.has_value()) {
+      if (received.error().code == boost::system::errc::connection_reset) return on_supervisor_gone();
+      log_.error("message from the supervisor not understood",
+                 {{"error", received.error().text()}, {"next", "ignoring"}});
+      continue;
+    }
+    if (!*received) return;
+    if (const auto* retire = std::get_if<control::Retire>(&**received)) {
+      drain_->begin(retire->takes_rest);
+    } else if (std::holds_alternative<control::ReopenLogs>(**received)) {
+      reopen_log_();
+      access_->reopen();
+    } else {
+      log_.error("message from the supervisor not expected", {{"next", "ignoring"}});
+    }
+  }
+}
+
+void Worker::on_supervisor_gone() {
+  log_.warning("supervisor gone", {{"next", "finishing what runs, then exiting"}});
+  has_supervisor_ = false;
+  loop_->unwatch(channel_.fd());
+  drain_->begin(true);
+}
+
+void Worker::on_signal() {
+  std::uint64_t count = 0;
+  static_cast<void>(
+      !::read(signal_watcher_.fd, &count, sizeof count));  // resets it; fails only when it is reset already
+  if (!has_supervisor_ || drain_->has_begun()) return drain_->begin(true);
+  tell(control::RecycleWanted{"signal"});
+}
+
+void Worker::tick() {
+  application_->tidy();
+  private_memory_->look(std::chrono::steady_clock::now());
+  ticking_.arm(tick_, std::chrono::steady_clock::now());
+}
+
+}  // namespace stint::worker

@@ -1,0 +1,106 @@
+// The worker process: starts Python, imports the application, and serves connections until it is told to retire.
+//
+//   start runtime ─> load application ─> warm up ─> ready: accept and serve ─> retire: drain ─> exit handlers ─> exit
+//        booting                          warming                              retiring                          dead
+//
+// Comes in: what the supervisor handed down (control::WorkerInheritance), connections, and messages on the channel.
+// Goes out: answers, the status page, messages. Always: it accepts only between Ready and Retire; if the supervisor is
+// gone it finishes what runs and ends.
+#pragma once
+
+#include "server/control/channel.h"
+#include "server/control/inheritance.h"
+#include "server/control/status_page.h"
+#include "server/worker/acceptor.h"
+#include "server/worker/access_logger.h"
+#include "server/worker/connection_services.h"
+#include "server/worker/drain.h"
+#include "server/worker/event_loop.h"
+#include "server/worker/private_memory.h"
+#include "stint/log.h"
+#include "stint/runtime.h"
+#include "stint/settings.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace stint::worker {
+
+// A runtime that has been started, and its name for the log: "3.11.2 (/srv/site/.venv/bin/python)".
+struct StartedRuntime {
+  std::unique_ptr<Runtime> runtime;
+  std::string python;
+};
+// Made by main: finds the virtual environment's Python and starts it. Appends the steps it took; the step that failed
+// is the error's.
+using RuntimeStarter =
+    std::function<std::optional<LoadFailure>(std::vector<StartStep>& steps, StartedRuntime& started)>;
+
+class Worker {
+ public:
+  // All arguments outlive the worker. `reopen_log`: after log rotation.
+  Worker(const Settings& settings, control::WorkerInheritance inheritance, RuntimeStarter start_runtime, Log& log,
+         std::function<void()> reopen_log);
+
+  // Returns the exit code: 0 retired, 1 could not start. The caller ends the process with _exit: Python is not torn
+  // down.
+  int run();
+
+ private:
+  // Reads the channel. / Reads the signals' descriptor.
+  struct ChannelWatcher final : Watcher {
+    explicit ChannelWatcher(Worker& w) : worker(w) {}
+    void on_ready(std::uint32_t) override { worker.read_channel(); }
+    Worker& worker;
+  };
+  struct SignalWatcher final : Watcher {
+    explicit SignalWatcher(Worker& w) : worker(w) {}
+    void on_ready(std::uint32_t) override { worker.on_signal(); }
+    Worker& worker;
+    int fd = -1;
+  };
+  // Once a second: what nobody's request pays for.
+  struct Tick final : Timed {
+    explicit Tick(Worker& w) : worker(w) {}
+    void on_deadline() override { worker.tick(); }
+    Worker& worker;
+  };
+
+  std::optional<LoadFailure> start_application();
+  Result<void> start_serving();
+  void serve();
+  void read_channel();
+  void on_supervisor_gone();
+  void on_signal();
+  void tick();
+  void tell(const control::Message& message);
+
+  const Settings& settings_;
+  control::WorkerInheritance inheritance_;
+  RuntimeStarter start_runtime_;
+  Log& log_;
+  std::function<void()> reopen_log_;
+
+  control::Channel channel_;
+  StartedRuntime runtime_;
+  std::unique_ptr<Application> application_;
+  std::vector<StartStep> steps_;
+
+  std::unique_ptr<control::StatusPage> page_;
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<AccessLogger> access_;
+  std::unique_ptr<PrivateMemory> private_memory_;
+  std::unique_ptr<ConnectionServices> services_;
+  std::unique_ptr<Acceptor> acceptor_;
+  std::unique_ptr<Drain> drain_;
+
+  ChannelWatcher channel_watcher_{*this};
+  SignalWatcher signal_watcher_{*this};
+  DeadlineList ticking_{std::chrono::seconds(1)};
+  Tick tick_{*this};
+  bool has_supervisor_ = true;
+};
+
+}  // namespace stint::worker

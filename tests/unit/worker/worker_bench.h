@@ -1,0 +1,136 @@
+// Connections of a worker over socket pairs, with a fake application: all of server/worker but the process around it.
+#pragma once
+
+#include "server/worker/connection_services.h"
+
+#include "tests/support/catch.h"
+
+#include <sys/socket.h>
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace stint::test {
+
+class FakeApplication final : public Application {
+ public:
+  using Call = std::function<std::optional<ApplicationFailure>(const Request&, ResponseSink&)>;
+  std::optional<ApplicationFailure> call(const Request& request, ResponseSink& sink) override {
+    ++calls;
+    return behave(request, sink);
+  }
+  void tidy() override {}
+
+  static std::optional<ApplicationFailure> say(ResponseSink& sink, std::string_view body) {
+    REQUIRE(sink.set_head("200 OK", {}).has_value());
+    sink.set_length(body.size());
+    sink.write({.bytes = body});
+    return std::nullopt;
+  }
+
+  Call behave = [](const Request& request, ResponseSink& sink) { return say(sink, request.path); };
+  int calls = 0;
+};
+
+struct SilentLog final : Log {
+  void write(LogLevel, std::string_view message, std::initializer_list<LogField>, std::string_view) override {
+    messages.emplace_back(message);
+  }
+  bool is_on(LogLevel) const override { return true; }
+  std::vector<std::string> messages;
+};
+
+inline Settings bench_settings() {
+  Settings settings;
+  settings.http = {.head_timeout = std::chrono::seconds(10),
+                   .body_timeout = std::chrono::seconds(10),
+                   .idle_timeout = std::chrono::seconds(10),
+                   .write_timeout = std::chrono::seconds(10),
+                   .max_request_line = 8_KiB,
+                   .max_header_fields = 100,
+                   .max_header_size = 64_KiB,
+                   .max_body = 16_MiB,
+                   .max_connections = 64};
+  return settings;
+}
+
+// The client's end of a connection.
+class Client {
+ public:
+  explicit Client(UniqueFd socket) : socket_(std::move(socket)) {}
+  void send(std::string_view bytes) {
+    REQUIRE(::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
+  }
+  // Everything that is there now.
+  std::string& receive() {
+    char part[65536];
+    for (;;) {
+      const ssize_t got = ::recv(socket_.get(), part, sizeof part, MSG_DONTWAIT);
+      if (got == 0) is_closed = true;
+      if (got <= 0) return received;
+      received.append(part, static_cast<std::size_t>(got));
+    }
+  }
+  void half_close() { ::shutdown(socket_.get(), SHUT_WR); }
+  void close() { socket_.reset(); }
+
+  std::string received;
+  bool is_closed = false;  // the server has ended its side
+
+ private:
+  UniqueFd socket_;
+};
+
+class WorkerBench {
+ public:
+  explicit WorkerBench(const Settings& s = bench_settings()) : settings(s) {}
+
+  Client connect() {
+    int fds[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+    net::Accepted accepted{.socket = UniqueFd(fds[0]), .peer = {}};
+    accepted.peer.ss_family = AF_UNIX;
+    REQUIRE(services.table.add(services, std::move(accepted)).start().has_value());
+    return Client(UniqueFd(fds[1]));
+  }
+
+  // Runs the loop until `done`, as Worker::serve does; fails after many seconds.
+  void run_until(const std::function<bool()>& done) {
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!done()) {
+      REQUIRE(std::chrono::steady_clock::now() < give_up);
+      waker.arm(nobody, std::chrono::steady_clock::now());
+      loop->step();
+      services.dispatcher.serve_waiting();
+      services.table.empty_graveyard();
+    }
+  }
+
+  std::string exchange(Client& client, std::string_view bytes, std::string_view until) {
+    client.send(bytes);
+    run_until([&] { return client.receive().find(until) != std::string::npos; });
+    return std::exchange(client.received, {});
+  }
+
+  const Settings settings;
+  FakeApplication application;
+  SilentLog log;
+  UniqueFd page_file = std::move(*control::make_status_page());
+  control::StatusPage page = std::move(*control::StatusPage::map(page_file.get()));
+  std::unique_ptr<worker::EventLoop> loop = std::move(*worker::EventLoop::make());
+  std::unique_ptr<worker::AccessLogger> access = std::move(*worker::AccessLogger::make(settings.log, *loop, log));
+  std::unique_ptr<worker::PrivateMemory> memory = std::move(*worker::PrivateMemory::make(page));
+  worker::ConnectionServices services{settings, 1, application, *loop, page, *access, *memory, log};
+
+ private:
+  // Keeps a step from waiting for ever.
+  struct Nobody final : worker::Timed {
+    void on_deadline() override {}
+  } nobody;
+  worker::DeadlineList waker{std::chrono::milliseconds(1)};
+  const bool is_added = (loop->add(waker), true);
+};
+
+}  // namespace stint::test

@@ -1,0 +1,130 @@
+#include "config/schema.h"
+
+#include <algorithm>
+
+namespace stint::config {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+constexpr Duration shortest = milliseconds(1);
+constexpr Duration longest = hours(24 * 365);
+
+#define IN(member) +[](Settings& settings) -> auto& { return settings.member; }
+
+constexpr Key key_table[] = {
+    {"listen", Listeners{IN(listen)}, R"(["127.0.0.1:8000"])", "", ChangeCost::restart,
+     R"(Where to listen: "127.0.0.1:8000", "[::1]:8000", "unix:/run/stint/site.sock". Port 0 lets the kernel choose one.
+When neither this file nor the command line names a listener, the environment's PORT does (on 0.0.0.0).)"},
+
+    {"app.name", Text{IN(app.name), TextRule::name}, "", R"("mysite")", ChangeCost::restart,
+     "Name of the pool in the log and in `stint status`. Default: the first part of `module`."},
+    {"app.module", Text{IN(app.module), TextRule::module}, "", R"("mysite.wsgi:application")",
+     ChangeCost::new_generation, "The WSGI application: MODULE:CALLABLE. There is no default."},
+    {"app.directory", Text{IN(app.directory), TextRule::folder}, "", R"("/srv/mysite")", ChangeCost::new_generation,
+     R"(Working directory of the workers, and where Python looks for modules first.
+Default: the folder of this file; without a file, the working directory.)"},
+    {"app.venv", Text{IN(app.venv), TextRule::venv}, R"("")", "", ChangeCost::new_generation,
+     R"(Virtual environment of the application. "": the Python that Stint was built with.)"},
+    {"app.env", Environment{IN(app.env)}, "{}", "", ChangeCost::new_generation,
+     R"(Environment variables of the workers: { DJANGO_SETTINGS_MODULE = "mysite.settings" }.)"},
+
+    {"app.workers.count", WorkerCount{IN(app.workers.count), 1024}, R"("auto")", "", ChangeCost::nothing,
+     R"(Number of worker processes. "auto": one for each processor that Stint may use.)"},
+    {"app.workers.startup_timeout", Time{IN(app.workers.startup_timeout), shortest, longest, false}, R"("60s")", "",
+     ChangeCost::nothing, "A worker that is not ready after this time has failed to start."},
+    {"app.workers.request_timeout", Time{IN(app.workers.request_timeout), shortest, longest, true}, R"("60s")", "",
+     ChangeCost::recycle, "Limit of one call into the application. 0: none."},
+
+    {"app.recycle.max_requests", Number{IN(app.recycle.max_requests), 0, 1'000'000'000'000}, "0", "",
+     ChangeCost::nothing, "A worker is replaced after this many requests. 0: never."},
+    {"app.recycle.max_rss", Size{IN(app.recycle.max_rss), 1_MiB, 65536_GiB, true}, "0", "", ChangeCost::nothing,
+     "A worker is replaced when its private memory is larger than this; shared pages do not count. 0: never."},
+    {"app.recycle.max_age", Time{IN(app.recycle.max_age), shortest, longest, true}, "0", "", ChangeCost::nothing,
+     "A worker is replaced when it has been ready for this long. 0: never."},
+    {"app.recycle.at_once", Number{IN(app.recycle.at_once), 1, 1024}, "1", "", ChangeCost::nothing,
+     "How many workers may be out at a time: replacements that start and workers that retire."},
+    {"app.recycle.drain_timeout", Time{IN(app.recycle.drain_timeout), shortest, longest, false}, R"("30s")", "",
+     ChangeCost::recycle, "How long a retiring worker may take to finish its requests before the rest is closed."},
+
+    {"app.warmup.requests", Targets{IN(app.warmup_requests)}, "[]", "", ChangeCost::recycle,
+     R"(Requests that a new worker answers to itself before it serves anybody: ["/"].)"},
+
+    {"http.head_timeout", Time{IN(http.head_timeout), shortest, longest, false}, R"("10s")", "", ChangeCost::recycle,
+     "Time for a request's head, from its first byte to its last."},
+    {"http.body_timeout", Time{IN(http.body_timeout), shortest, longest, false}, R"("30s")", "", ChangeCost::recycle,
+     "Time without a byte of a request's body."},
+    {"http.idle_timeout", Time{IN(http.idle_timeout), shortest, longest, false}, R"("75s")", "", ChangeCost::recycle,
+     "Time that a kept-alive connection may wait for its next request."},
+    {"http.write_timeout", Time{IN(http.write_timeout), shortest, longest, false}, R"("30s")", "", ChangeCost::recycle,
+     "Time without a byte of an answer taken by the client."},
+    {"http.max_request_line", Size{IN(http.max_request_line), {64}, 1_MiB, false}, R"("8KiB")", "", ChangeCost::recycle,
+     "Longest request line: method, target and version."},
+    {"http.max_header_fields", Number{IN(http.max_header_fields), 1, 10'000}, "100", "", ChangeCost::recycle,
+     "Most header fields of a request."},
+    {"http.max_header_size", Size{IN(http.max_header_size), {64}, 16_MiB, false}, R"("64KiB")", "", ChangeCost::recycle,
+     "Largest size of all header fields of a request together."},
+    {"http.max_body", Size{IN(http.max_body), {1}, 65536_GiB, false}, R"("1GiB")", "", ChangeCost::recycle,
+     "Largest body of a request."},
+    {"http.max_connections", Number{IN(http.max_connections), 1, 1'000'000}, "1024", "", ChangeCost::recycle,
+     "Most open connections of one worker."},
+
+    {"static", StaticRoots{IN(static_roots)}, "[]", "", ChangeCost::recycle,
+     "Files served without the application. One [[static]] for each folder."},
+
+    {"control.socket", Text{IN(control_socket), TextRule::socket_path}, R"("")", "", ChangeCost::restart,
+     R"(Path of the socket that `stint status`, `recycle` and `stop` talk to. "": its default place, private to the user.)"},
+
+    {"log.level", Level{IN(log.level)}, R"("info")", "", ChangeCost::recycle,
+     R"(Least severe lines that are written: "debug", "info", "warning" or "error".)"},
+    {"log.access", Text{IN(log.access), TextRule::access_log}, R"("-")", "", ChangeCost::recycle,
+     R"(File of the access log. "-": standard output; "": none.)"},
+    {"log.format", Text{IN(log.format), TextRule::log_format}, R"("combined")", "", ChangeCost::recycle,
+     R"(Format of the access log: "combined", "common", "json", or an Apache LogFormat string.)"},
+    {"log.error", Text{IN(log.error), TextRule::error_log}, R"("-")", "", ChangeCost::recycle,
+     R"(File of the server's own log. "-": standard error.)"},
+};
+
+#undef IN
+
+constexpr Table table_table[] = {
+    {"", "Settings of Stint."},
+    {"app", "The application."},
+    {"app.workers", "The worker processes."},
+    {"app.recycle", "When a worker is replaced by a fresh one. No connection is cut by it."},
+    {"app.warmup", "What a worker does before it serves."},
+    {"http", "Limits for clients."},
+    {"static", "Files served without the application. One [[static]] for each folder."},
+    {"control", "How `stint status` and its like reach the running server."},
+    {"log", "What is written, and where."},
+};
+
+}  // namespace
+
+std::string_view table_part(std::string_view path) {
+  const auto dot = path.rfind('.');
+  return dot == path.npos ? std::string_view{} : path.substr(0, dot);
+}
+
+std::string_view name_part(std::string_view path) {
+  const auto dot = path.rfind('.');
+  return dot == path.npos ? path : path.substr(dot + 1);
+}
+
+std::string_view Key::table() const { return table_part(path); }
+std::string_view Key::name() const { return name_part(path); }
+
+std::span<const Key> keys() { return key_table; }
+std::span<const Table> tables() { return table_table; }
+
+const Key* find_key(std::string_view path) {
+  const auto found = std::ranges::find(key_table, path, &Key::path);
+  return found == std::end(key_table) ? nullptr : found;
+}
+
+bool is_table(std::string_view path) {
+  return !find_key(path) && std::ranges::find(table_table, path, &Table::path) != std::end(table_table);
+}
+
+}  // namespace stint::config

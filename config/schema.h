@@ -1,0 +1,128 @@
+// The one table of keys. The loader, `stint config default`, `config show`, the JSON Schema and the comparison of two
+// settings at a reload all walk this table, so a key that is not here does not exist, and one that is here is
+// documented. Constant data; usable in any process.
+#pragma once
+
+#include "stint/settings.h"
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace stint::config {
+
+// Where the value of a key lives.
+template <class Value>
+using In = Value& (*)(Settings&);
+
+// The value of a key in settings that must not change.
+template <class Value>
+const Value& value_of(In<Value> in, const Settings& settings) {
+  return in(const_cast<Settings&>(settings));  // the accessors only take an address
+}
+
+// The kinds of values: how one is written in TOML, and which ones are possible.
+
+enum class TextRule {
+  name,         // letters, digits, "_", "-"
+  module,       // "package.module:callable"
+  folder,       // must exist
+  venv,         // "" or a folder with bin/python
+  socket_path,  // "" or a path short enough for a unix socket
+  access_log,   // path, "-" or ""
+  error_log,    // path or "-"
+  log_format,   // a known name or an Apache LogFormat string
+};
+struct Text {
+  In<std::string> in;
+  TextRule rule;
+};
+struct Number {
+  std::variant<In<unsigned>, In<std::uint64_t>> in;
+  std::uint64_t min;
+  std::uint64_t max;
+};
+struct WorkerCount {  // a number, or "auto": the processors this process may use
+  In<unsigned> in;
+  unsigned max;
+};
+struct Time {  // "30s"
+  In<Duration> in;
+  Duration min;
+  Duration max;
+  bool zero_is_none;  // 0 is possible as well, and means "none" or "never"
+};
+struct Size {  // "64KiB"
+  In<Bytes> in;
+  Bytes min;
+  Bytes max;
+  bool zero_is_none;
+};
+struct Level {
+  In<LogLevel> in;
+};
+struct Targets {  // request targets: ["/", "/health"]
+  In<std::vector<std::string>> in;
+};
+struct Listeners {
+  In<std::vector<ListenAddress>> in;
+};
+struct Environment {  // { NAME = "value" }
+  In<std::map<std::string, std::string>> in;
+};
+struct StaticRoots {  // [[static]], one table for each; its keys are static_columns
+  In<std::vector<StaticSettings>> in;
+};
+using Kind = std::variant<Text, Number, WorkerCount, Time, Size, Level, Targets, Listeners, Environment, StaticRoots>;
+
+struct StaticColumn {
+  std::string_view name;
+  std::string StaticSettings::* in;
+  std::string_view example;
+  std::string_view help;
+};
+inline constexpr StaticColumn static_columns[] = {
+    {"url", &StaticSettings::url, R"("/static/")", "Prefix of the path, from \"/\" to \"/\"."},
+    {"root", &StaticSettings::root, R"("/srv/mysite/static")", "The folder that holds the files."},
+};
+
+// What the running server has to do for a new value to count.
+enum class ChangeCost {
+  nothing,         // the supervisor takes it up as it is
+  recycle,         // workers are replaced one by one
+  new_generation,  // all workers are replaced, and the new ones must start well first
+  restart,         // the supervisor itself has to start again
+};
+
+struct Key {
+  std::string_view path;  // "app.workers.count"
+  Kind kind;
+  std::string_view default_text;  // TOML that is JSON as well; empty: no default, or one that the loader works out
+  std::string_view example;       // TOML, where there is no default_text
+  ChangeCost change;
+  std::string_view help;
+
+  std::string_view table() const;  // "app.workers"; empty for a key at the top
+  std::string_view name() const;   // "count"
+};
+
+struct Table {
+  std::string_view path;  // empty: the top of the file
+  std::string_view help;
+};
+
+std::span<const Key> keys();      // in the order of the default file
+std::span<const Table> tables();  // likewise; [[static]] is in both
+
+const Key* find_key(std::string_view path);
+bool is_table(std::string_view path);  // not for "static", which is a key with a value
+
+// The parts of a dotted path: of "a.b.c", "a.b" and "c".
+std::string_view table_part(std::string_view path);
+std::string_view name_part(std::string_view path);
+
+inline constexpr std::string_view log_level_names[] = {"debug", "info", "warning", "error"};  // indexed by LogLevel
+inline constexpr std::string_view log_format_names[] = {"combined", "common", "json"};
+
+}  // namespace stint::config

@@ -1,0 +1,268 @@
+#include "config/value_reader.h"
+
+#include "config/listen_text.h"
+#include "config/suggestion.h"
+#include "config/text_rules.h"
+#include "config/toml_text.h"
+#include "config/units.h"
+#include "stint/assert.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+#include <memory>
+#include <thread>
+
+namespace stint::config {
+namespace {
+
+// What stands there instead of what should.
+std::string description(const toml::node& node) {
+  if (const auto text = node.value_exact<std::string>()) return toml_string(*text);
+  if (const auto number = node.value_exact<std::int64_t>()) return std::to_string(*number);
+  if (const auto truth = node.value_exact<bool>()) return *truth ? "true" : "false";
+  if (node.is_table()) return "a table";
+  if (node.is_array()) return "an array";
+  if (node.is_floating_point()) return "a number with a fraction";
+  return "a date or time";
+}
+
+// The processors this process may run on: fewer than the machine's in a container or under taskset(1).
+unsigned usable_processors(unsigned limit) {
+  // The kernel wants a mask with a bit for each processor it could have; EINVAL: ours is too small.
+  for (int bits = 1024; bits <= 1 << 20; bits *= 2) {
+    const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> mask(CPU_ALLOC(bits), [](cpu_set_t* m) { CPU_FREE(m); });
+    if (!mask) break;
+    if (sched_getaffinity(0, CPU_ALLOC_SIZE(bits), mask.get()) == 0)
+      return std::clamp<unsigned>(static_cast<unsigned>(CPU_COUNT_S(CPU_ALLOC_SIZE(bits), mask.get())), 1, limit);
+    if (errno != EINVAL) break;
+  }
+  return std::clamp(std::thread::hardware_concurrency(), 1u, limit);  // 0 when it cannot be known
+}
+
+}  // namespace
+
+void add_problem(Problems& problems, const Origin& origin, const toml::source_region& place, std::string what) {
+  Problem problem{origin.name, 0, 0, std::move(what)};
+  if (origin.has_positions) {
+    problem.line = static_cast<unsigned>(place.begin.line);
+    problem.column = static_cast<unsigned>(place.begin.column);
+  }
+  problems.push_back(std::move(problem));
+}
+
+struct ValueReader::ByKind {
+  ValueReader& reader;
+  const Key& key;
+  const toml::node& node;
+  const Origin& origin;
+
+  void complain(const toml::node& at, const std::string& what) {
+    add_problem(reader.problems_, origin, at.source(), "'" + std::string(key.path) + "' " + what);
+  }
+  void demand(const toml::node& at, const std::string& what) {
+    complain(at, "must " + what + ", not " + description(at));
+  }
+  // The text of a node that has to be one.
+  std::optional<std::string> text(const toml::node& at, const std::string& what) {
+    auto value = at.value_exact<std::string>();
+    if (!value) demand(at, what);
+    return value;
+  }
+  // The value of a check, or its error as a problem.
+  std::optional<std::string> checked(const toml::node& at, Result<std::string> result) {
+    if (result.has_value()) return std::move(*result);
+    complain(at, result.error().doing);
+    return std::nullopt;
+  }
+  template <class Value>
+  void store(In<Value> in, Value value) {
+    in(reader.settings_) = std::move(value);
+  }
+
+  // A whole number within bounds; std::int64_t holds every bound of the table.
+  std::optional<std::uint64_t> number(std::uint64_t min, std::uint64_t max, const std::string& or_else = {}) {
+    const auto value = node.value_exact<std::int64_t>();
+    if (value && *value >= 0 && static_cast<std::uint64_t>(*value) >= min && static_cast<std::uint64_t>(*value) <= max)
+      return static_cast<std::uint64_t>(*value);
+    demand(node, "be a whole number from " + std::to_string(min) + " to " + std::to_string(max) + or_else);
+    return std::nullopt;
+  }
+
+  // Durations and sizes: text with a unit, and 0 where that has a meaning.
+  template <class KindOfValue, class Value, class Parse, class Meant>
+  void quantity(const KindOfValue& kind, Value zero, const std::string& example, Parse parse, Meant meant) {
+    const std::string what = "be " + example + (kind.zero_is_none ? " or 0" : "");
+    if (kind.zero_is_none && node.value_exact<std::int64_t>() == 0) return store(kind.in, zero);
+    const auto written = text(node, what);
+    if (!written) return;
+    const std::optional<Value> value = parse(*written);
+    if (!value) {
+      const std::string guess = meant(*written);
+      const bool helps = !guess.empty() && guess != *written;
+      return complain(node, "must " + what + ", not " + description(node) +
+                                (helps ? "; did you mean " + toml_string(guess) + "?" : ""));
+    }
+    if (*value == zero && kind.zero_is_none) return store(kind.in, zero);
+    if (*value < kind.min) return demand(node, "be at least " + toml_string(text_of(kind.min)));
+    if (*value > kind.max) return demand(node, "be at most " + toml_string(text_of(kind.max)));
+    store(kind.in, *value);
+  }
+
+  void operator()(const Text& kind) {
+    const auto written = text(node, "be a string");
+    if (!written) return;
+    if (auto value = checked(node, apply_rule(kind.rule, *written, origin.folder, reader.checks_folders_)))
+      store(kind.in, std::move(*value));
+  }
+
+  void operator()(const Number& kind) {
+    const auto value = number(kind.min, kind.max);
+    if (!value) return;
+    std::visit([&]<class Value>(In<Value> in) { store(in, static_cast<Value>(*value)); }, kind.in);
+  }
+
+  void operator()(const WorkerCount& kind) {
+    if (node.value_exact<std::string>() == "auto") return store(kind.in, usable_processors(kind.max));
+    if (const auto value = number(1, kind.max, " or \"auto\"")) store(kind.in, static_cast<unsigned>(*value));
+  }
+
+  void operator()(const Time& kind) {
+    quantity(kind, Duration::zero(), R"(a duration such as "30s" (units ms, s, m, h))", parse_duration, meant_duration);
+  }
+
+  void operator()(const Size& kind) {
+    quantity(kind, Bytes{}, R"(a size such as "64KiB" (units B, KiB, MiB, GiB))", parse_size, meant_size);
+  }
+
+  void operator()(const Level& kind) {
+    const std::string what = R"(be "debug", "info", "warning" or "error")";
+    const auto written = text(node, what);
+    if (!written) return;
+    const auto found = std::ranges::find(log_level_names, *written);
+    if (found != std::end(log_level_names))
+      return store(kind.in, static_cast<LogLevel>(found - std::begin(log_level_names)));
+    const std::string_view meant = *written == "warn" ? "warning" : nearest(*written, log_level_names);
+    complain(node, "must " + what + ", not " + toml_string(*written) +
+                       (meant.empty() ? "" : "; did you mean " + toml_string(meant) + "?"));
+  }
+
+  void operator()(const Targets& kind) {
+    const toml::array* items = node.as_array();
+    if (!items) return demand(node, R"(be an array of strings, such as ["/"])");
+    std::vector<std::string> targets;
+    for (const toml::node& item : *items)
+      if (const auto written = text(item, "hold strings"))
+        if (auto target = checked(item, check_target(*written))) targets.push_back(std::move(*target));
+    store(kind.in, std::move(targets));
+  }
+
+  void operator()(const Listeners& kind) {
+    const toml::array* items = node.as_array();
+    if (!items) return demand(node, R"(be an array of strings, such as ["127.0.0.1:8000"])");
+    if (items->empty()) return complain(node, "must name at least one address");
+    std::vector<ListenAddress> addresses;
+    for (const toml::node& item : *items) {
+      const auto written = text(item, "hold strings");
+      if (!written) continue;
+      if (written->find('\0') != written->npos) {
+        complain(item, "must not contain a NUL character");
+        continue;
+      }
+      auto address = parse_listen_address(*written, origin.folder);
+      if (!address.has_value()) {
+        complain(item, "is wrong: " + address.error().doing);
+        continue;
+      }
+      // Port 0 is another port each time.
+      const bool is_any_port = address->family != ListenAddress::Family::unix_path && address->port == 0;
+      if (!is_any_port && std::ranges::find(addresses, *address) != addresses.end())
+        complain(item, "names " + toml_string(address->text()) + " twice");
+      else
+        addresses.push_back(std::move(*address));
+    }
+    store(kind.in, std::move(addresses));
+  }
+
+  void operator()(const Environment& kind) {
+    const toml::table* table = node.as_table();
+    if (!table) return demand(node, R"(be a table of strings, such as { NAME = "value" })");
+    std::map<std::string, std::string> variables;
+    for (const auto& [name, item] : *table) {
+      const auto checked_name = checked(item, check_variable_name(name.str()));
+      const auto value = item.value_exact<std::string>();
+      if (!value)
+        complain(item, "must hold strings: " + std::string(name.str()) + " is " + description(item));
+      else if (value->find('\0') != value->npos)
+        complain(item, "must not contain a NUL character");
+      else if (checked_name)
+        variables[*checked_name] = *value;
+    }
+    store(kind.in, std::move(variables));
+  }
+
+  void operator()(const StaticRoots& kind) {
+    const toml::array* items = node.as_array();
+    if (!items) {
+      if (!node.is_table()) return demand(node, "be an array of tables: [[static]]");
+      return complain(node, "is an array of tables: write [[static]], not [static]");
+    }
+    std::vector<StaticSettings> roots;
+    for (const toml::node& item : *items) {
+      const toml::table* table = item.as_table();
+      if (!table) {
+        demand(item, "hold tables: [[static]]");
+        continue;
+      }
+      const StaticSettings root = static_root(*table);
+      const auto has_same_url = [&](const StaticSettings& other) { return other.url == root.url; };
+      if (!root.url.empty() && std::ranges::any_of(roots, has_same_url))
+        complain(*table->get("url"), "has the url " + toml_string(root.url) + " twice");
+      roots.push_back(root);
+    }
+    store(kind.in, std::move(roots));
+  }
+
+  StaticSettings static_root(const toml::table& table) {
+    for (const auto& [name, item] : table) {
+      const auto is_it = [&](const StaticColumn& column) { return column.name == name.str(); };
+      if (std::ranges::any_of(static_columns, is_it)) continue;
+      std::vector<std::string_view> names;
+      for (const StaticColumn& column : static_columns) names.push_back(column.name);
+      const std::string_view meant = nearest(name.str(), names);
+      add_problem(reader.problems_, origin, name.source(),
+                  "unknown key '" + std::string(name.str()) + "' in [[static]]" +
+                      (meant.empty() ? "" : "; did you mean '" + std::string(meant) + "'?"));
+    }
+    StaticSettings root;
+    for (const StaticColumn& column : static_columns) {
+      const toml::node* item = table.get(column.name);
+      if (!item) {
+        complain(table, "needs '" + std::string(column.name) + "'");
+        continue;
+      }
+      const auto written = text(*item, "have strings in '" + std::string(column.name) + "'");
+      if (!written) continue;
+      const bool is_url = column.in == &StaticSettings::url;
+      auto value =
+          checked(*item, is_url ? within(column, check_static_url(*written))
+                                : within(column, check_folder(*written, origin.folder, reader.checks_folders_)));
+      if (value) root.*column.in = std::move(*value);
+    }
+    return root;
+  }
+
+  // The error of a check, with the column's name in it.
+  static Result<std::string> within(const StaticColumn& column, Result<std::string> result) {
+    if (result.has_value()) return result;
+    return error_because("has a wrong '" + std::string(column.name) + "': it " + result.error().doing);
+  }
+};
+
+void ValueReader::read(const Key& key, const toml::node& node, const Origin& origin) {
+  std::visit(ByKind{*this, key, node, origin}, key.kind);
+}
+
+}  // namespace stint::config

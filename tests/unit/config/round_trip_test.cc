@@ -1,0 +1,68 @@
+// to_toml is how the supervisor tells its settings to the workers: nothing may change on the way.
+#include "config/schema.h"
+#include "config/toml_text.h"
+#include "tests/unit/config/loading.h"
+
+namespace stint::config {
+namespace {
+
+Settings far_from_defaults() {
+  using namespace std::chrono_literals;
+  Settings s;
+  s.listen = {{ListenAddress::Family::ipv4, "0.0.0.0", 80, {}},
+              {ListenAddress::Family::ipv6, "2001:db8::1", 0, {}},
+              {ListenAddress::Family::unix_path, {}, 0, "/run/a b\"\\.sock"}};
+  s.app.name = "other-name_2";
+  s.app.module = "größe.wsgi:app";
+  s.app.directory = "/srv/ü \"quoted\" \\ back";
+  s.app.venv = "/srv/venv";
+  s.app.env = {{"A", ""}, {"B.C", "x = \"y\" # no comment"}, {"D", "line\nline\ttab\x01\x7f"}};
+  s.app.workers = {7, 1500ms, 1h};
+  s.app.recycle = {10'000, 300_MiB, 90min, 3, 1min};
+  s.app.warmup_requests = {"/", "/health?x=1"};
+  s.http = {1ms, 2s, 3min, 4h, {1000}, 50, 9_KiB, 3_GiB, 10};
+  s.static_roots = {{"/static/", "/srv/static"}, {"/media/", "/srv/media"}};
+  s.control_socket = "/run/c.sock";
+  s.log = {LogLevel::error, "/var/log/a", "%h \"%{User-Agent}i\"", "/var/log/e"};
+  return s;
+}
+
+// Somewhere else, as a worker is.
+Input elsewhere(std::string toml) {
+  Input input = input_of(std::move(toml));
+  input.source->file = "settings of the supervisor";
+  input.working_directory = "/nowhere";
+  return input;
+}
+
+}  // namespace
+
+TEST_CASE("settings survive the way to a worker, each key away from its default", "[config]") {
+  const Settings settings = far_from_defaults();
+  const Settings defaults = settings_of(input_of("app.module = \"a:b\"\n"));
+  for (const Key& key : keys()) {
+    CAPTURE(key.path);
+    if (!std::holds_alternative<StaticRoots>(key.kind))
+      CHECK(value_text(key.kind, settings) != value_text(key.kind, defaults));
+  }
+  CHECK(settings.static_roots != defaults.static_roots);
+
+  CHECK(settings_of(elsewhere(to_toml(settings))) == settings);
+}
+
+TEST_CASE("defaults survive the way to a worker as well", "[config]") {
+  const Settings defaults = settings_of(input_of("app.module = \"a:b\"\n"));
+  CHECK(settings_of(elsewhere(to_toml(defaults))) == defaults);
+}
+
+TEST_CASE("settings with their origins are the same settings", "[config]") {
+  Loaded loaded = loaded_of(input_of("app.module = \"a:b\"\n[[static]]\nurl = \"/s/\"\nroot = \"s\"\n"));
+  loaded.origins["log.level"] = "evil\nlevel = \"debug\"";
+  const std::string text = to_toml(loaded.settings, &loaded.origins);
+  CHECK_THAT(text, Catch::Matchers::ContainsSubstring("module = \"a:b\"  # /srv/mysite/site.toml:1\n"));
+  CHECK_THAT(text, Catch::Matchers::ContainsSubstring("[[static]]  # /srv/mysite/site.toml:2\n"));
+  CHECK_THAT(text, Catch::Matchers::ContainsSubstring("max_header_fields = 100  # default\n"));
+  CHECK(settings_of(elsewhere(text)) == loaded.settings);
+}
+
+}  // namespace stint::config

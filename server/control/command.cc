@@ -1,0 +1,48 @@
+#include "server/control/command.h"
+
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+
+#include <cstdint>
+
+namespace stint::control {
+
+namespace json = boost::json;
+
+std::string encode_command(const Command& command) {
+  json::object object;
+  if (std::holds_alternative<StatusCommand>(command)) object["command"] = "status";
+  if (std::holds_alternative<StopCommand>(command)) object["command"] = "stop";
+  if (const auto* recycle = std::get_if<RecycleCommand>(&command)) {
+    object["command"] = "recycle";
+    if (recycle->slot) object["slot"] = *recycle->slot;
+  }
+  return json::serialize(object);
+}
+
+Result<Command> decode_command(std::string_view text) {
+  boost::system::error_code code;
+  const json::value value = json::parse(text, code);
+  if (code || !value.is_object()) return error_because("a command is one JSON object");
+  const json::object& object = value.get_object();
+  const json::value* name = object.if_contains("command");
+  if (name == nullptr || !name->is_string()) return error_because("no 'command' in the request");
+
+  const std::string_view word = name->get_string();
+  if (word == "status") return Command(StatusCommand{});
+  if (word == "stop") return Command(StopCommand{});
+  if (word == "recycle") {
+    RecycleCommand recycle;
+    if (const json::value* slot = object.if_contains("slot"); slot != nullptr && !slot->is_null()) {
+      if (!slot->is_int64() || slot->get_int64() < 1 || slot->get_int64() > 1'000'000)
+        return error_because("'slot' is a number from 1 on");
+      recycle.slot = static_cast<unsigned>(slot->get_int64());
+    }
+    return Command(recycle);
+  }
+  return error_because("unknown command '" + std::string(word) + "'; there are status, recycle and stop");
+}
+
+}  // namespace stint::control

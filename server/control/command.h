@@ -1,0 +1,25 @@
+// What the operator's commands ask of a running server, as one JSON object on its socket; the answer is another one.
+// An answer {"error": "sentence"} means that it was not done.
+#pragma once
+
+#include "stint/result.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace stint::control {
+
+struct StatusCommand {};
+struct RecycleCommand {
+  std::optional<unsigned> slot;  // nullopt: all, one by one
+};
+struct StopCommand {};
+
+using Command = std::variant<StatusCommand, RecycleCommand, StopCommand>;
+
+std::string encode_command(const Command& command);
+Result<Command> decode_command(std::string_view text);
+
+}  // namespace stint::control

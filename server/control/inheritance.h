@@ -1,0 +1,32 @@
+// All that crosses from the supervisor to a new worker: one named struct, as arguments and descriptors. The settings
+// are the TOML text of config::to_toml in an anonymous file, so that a file edited meanwhile cannot mix two versions.
+#pragma once
+
+#include "stint/result.h"
+#include "stint/unique_fd.h"
+
+#include <string>
+#include <vector>
+
+namespace stint::control {
+
+struct WorkerInheritance {
+  unsigned slot = 0;
+  unsigned generation = 0;
+  bool is_multiprocess = true;
+  UniqueFd channel;
+  UniqueFd settings;
+  UniqueFd status_page;
+  std::vector<UniqueFd> listeners;
+};
+
+// The numbers the descriptors have in the worker: 3, 4, 5, then the listeners from 6 on.
+inline constexpr int first_inherited_fd = 3;
+
+// "worker" and its options, without argv[0].
+std::vector<std::string> worker_arguments(unsigned slot, unsigned generation, bool is_multiprocess, unsigned listeners);
+// In the worker: takes ownership of the inherited descriptors and sets close-on-exec on each. Error: not started by a
+// supervisor.
+Result<WorkerInheritance> take_inheritance(const std::vector<std::string>& arguments);
+
+}  // namespace stint::control

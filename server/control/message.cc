@@ -1,0 +1,107 @@
+#include "server/control/message.h"
+
+#include "server/control/wire_text.h"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <stdexcept>
+
+namespace stint::control {
+
+namespace {
+
+namespace json = boost::json;
+
+// All texts of a message together stay far below the 200 KiB that a channel holds: JSON's escapes at most double what
+// wire_text lets through.
+constexpr std::size_t max_word = 1024;
+constexpr std::size_t max_line = 4 * 1024;
+constexpr std::size_t max_traceback = 40 * 1024;
+constexpr std::size_t max_steps = 64;
+
+template <class... Cases>
+struct Overloaded : Cases... {
+  using Cases::operator()...;
+};
+
+json::object fields_of(const Message& message) {
+  return std::visit(
+      Overloaded{
+          [](const Warming&) { return json::object{{"is", "warming"}}; },
+          [](const Ready& ready) {
+            json::array steps;
+            for (std::size_t i = 0; i < std::min(ready.steps.size(), max_steps); ++i)
+              steps.push_back(json::object{{"name", wire_text(ready.steps[i].name, max_word)},
+                                           {"microseconds", static_cast<std::int64_t>(ready.steps[i].took.count())}});
+            return json::object{
+                {"is", "ready"}, {"steps", std::move(steps)}, {"python", wire_text(ready.python, max_word)}};
+          },
+          [](const StartFailed& failed) {
+            return json::object{{"is", "start_failed"},
+                                {"step", wire_text(failed.failure.step, max_word)},
+                                {"summary", wire_text(failed.failure.summary, max_line)},
+                                {"traceback", wire_text(failed.failure.traceback, max_traceback)}};
+          },
+          [](const Drained&) { return json::object{{"is", "drained"}}; },
+          [](const RecycleWanted& wanted) {
+            return json::object{{"is", "recycle_wanted"}, {"reason", wire_text(wanted.reason, max_word)}};
+          },
+          [](const Retire& retire) {
+            return json::object{
+                {"is", "retire"}, {"reason", wire_text(retire.reason, max_word)}, {"takes_rest", retire.takes_rest}};
+          },
+          [](const ReopenLogs&) { return json::object{{"is", "reopen_logs"}}; },
+      },
+      message);
+}
+
+// Throws what Boost.JSON throws when a field is missing or of another type; decode() catches.
+std::string text_at(const json::object& object, std::string_view name) {
+  return std::string(std::string_view(object.at(name).as_string()));
+}
+
+Message message_of(const json::object& object) {
+  const std::string is = text_at(object, "is");
+  if (is == "warming") return Warming{};
+  if (is == "ready") {
+    Ready ready;
+    for (const auto& step : object.at("steps").as_array())
+      ready.steps.push_back({text_at(step.as_object(), "name"),
+                             std::chrono::microseconds(step.as_object().at("microseconds").to_number<std::int64_t>())});
+    ready.python = text_at(object, "python");
+    return ready;
+  }
+  if (is == "start_failed")
+    return StartFailed{{text_at(object, "step"), text_at(object, "summary"), text_at(object, "traceback")}};
+  if (is == "drained") return Drained{};
+  if (is == "recycle_wanted") return RecycleWanted{text_at(object, "reason")};
+  if (is == "retire") return Retire{text_at(object, "reason"), object.at("takes_rest").as_bool()};
+  if (is == "reopen_logs") return ReopenLogs{};
+  throw std::invalid_argument("unknown message '" + is + "'");
+}
+
+}  // namespace
+
+std::string encode(const Message& message) { return json::serialize(fields_of(message)); }
+
+Result<Message> decode(std::string_view packet) {
+  boost::system::error_code code;
+  const json::value value = json::parse(packet, code);
+  if (code) return Error{code, "read a message"};
+  try {
+    return message_of(value.as_object());
+  } catch (const std::exception& exception) {
+    return error_because(std::string("read a message: ") + exception.what());
+  }
+}
+
+}  // namespace stint::control

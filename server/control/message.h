@@ -1,0 +1,41 @@
+// What supervisor and worker say to each other over their channel. Small structs, rare messages; what changes often is
+// read from the status page instead.
+#pragma once
+
+#include "stint/result.h"
+#include "stint/runtime.h"
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace stint::control {
+
+// worker → supervisor
+struct Warming {};  // the application is imported; warm-up requests begin
+struct Ready {
+  std::vector<StartStep> steps;
+  std::string python;
+};  // python: "3.11.2 (/srv/site/.venv/bin/python)"
+struct StartFailed {
+  LoadFailure failure;
+};  // the worker exits after it
+struct Drained {};  // no connection is left; Python's exit handlers run, then the process ends
+struct RecycleWanted {
+  std::string reason;
+};  // the worker itself asks to be replaced (SIGTERM to it, SystemExit)
+
+// supervisor → worker
+struct Retire {
+  std::string reason;       // "max_requests", "stop", … for the log
+  bool takes_rest = false;  // the last worker of a server that stops: accepts what waits in the listeners' queues first
+};
+struct ReopenLogs {};
+
+using Message = std::variant<Warming, Ready, StartFailed, Drained, RecycleWanted, Retire, ReopenLogs>;
+
+std::string encode(const Message& message);  // JSON, one message; long texts are cut to fit a packet
+Result<Message> decode(std::string_view packet);
+
+}  // namespace stint::control

@@ -1,0 +1,42 @@
+// One page of shared memory for each worker: the worker writes, the supervisor reads, without a system call or a lock.
+// One writer; each value is atomic by itself, values are not consistent with each other.
+#pragma once
+
+#include "stint/result.h"
+#include "stint/unique_fd.h"
+#include "stint/worker_report.h"
+
+#include <atomic>
+
+namespace stint::control {
+
+// Made by the supervisor before it starts a worker: an anonymous file to inherit.
+Result<UniqueFd> make_status_page();
+
+// The mapped page. Writer in the worker, reader in the supervisor; both outlive the descriptor.
+class StatusPage {
+ public:
+  static Result<StatusPage> map(int fd);
+  StatusPage(StatusPage&&) noexcept;
+  StatusPage& operator=(StatusPage&&) noexcept;
+  ~StatusPage();
+
+  // Worker only. Relaxed stores: a few nanoseconds each, called for every request.
+  void count_request();
+  void count_failure();
+  void count_bad_request();
+  void set_connections(std::uint32_t open);
+  void set_busy(TimePoint since);
+  void set_idle();
+  void set_private_memory(Bytes bytes);
+
+  // Any process.
+  WorkerReport report() const;
+
+ private:
+  struct Layout;
+  explicit StatusPage(Layout* page) : page_(page) {}
+  Layout* page_ = nullptr;
+};
+
+}  // namespace stint::control

@@ -1,0 +1,46 @@
+// Listening sockets. Opened by the supervisor, inherited by every worker of every generation, so that a connection
+// waiting in the kernel's queue belongs to no process in particular. Non-blocking, close-on-exec; TCP_NODELAY is set on
+// the listener because accepted sockets inherit it (Linux).
+#pragma once
+
+#include "server/net/unix_socket.h"
+#include "stint/listen_address.h"
+#include "stint/result.h"
+#include "stint/unique_fd.h"
+
+#include <sys/socket.h>
+
+#include <string>
+
+namespace stint::net {
+
+struct Listener {
+  UniqueFd socket;
+  ListenAddress address;  // as bound: the port the kernel chose for port 0
+  SocketFile file;        // of a unix listener this process has opened; removed with the Listener
+};
+
+// Errors: "listen 127.0.0.1:80: Permission denied", "… Address already in use". A unix socket file that nobody listens
+// on is removed first; one that answers is an error. A new unix socket file has mode 0660.
+Result<Listener> open_listener(const ListenAddress& address);
+
+// A listener that came as an inherited descriptor; its address is asked from the kernel.
+Result<Listener> adopt_listener(UniqueFd socket);
+
+struct Accepted {
+  UniqueFd socket;  // non-blocking, close-on-exec
+  sockaddr_storage peer{};
+};
+// Error with code EAGAIN when nobody waits; ECONNABORTED and its kin are tried again inside.
+Result<Accepted> accept_connection(const Listener& listener);
+
+// Text of an address: host without brackets ("192.0.2.7", "2001:db8::1"; IPv4-mapped as IPv4) and port; both empty for
+// unix.
+struct AddressText {
+  std::string host;
+  std::string port;
+};
+AddressText text_of(const sockaddr_storage& address);
+AddressText local_address_of(int socket);  // getsockname(2): what the client connected to
+
+}  // namespace stint::net

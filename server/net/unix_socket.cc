@@ -1,0 +1,97 @@
+#include "server/net/unix_socket.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace stint::net {
+
+namespace {
+
+enum class Occupant { nobody, a_server, no_socket };
+
+// Who has the path, asked by connecting: a file whose server died without removing it refuses.
+Occupant occupant_of(const std::string& path, const sockaddr_un& address) {
+  struct stat file{};
+  if (::lstat(path.c_str(), &file) != 0) return Occupant::nobody;
+  if (!S_ISSOCK(file.st_mode)) return Occupant::no_socket;
+  const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!probe.is_open()) return Occupant::a_server;  // not known: leave it alone
+  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+    return Occupant::a_server;
+  return errno == ECONNREFUSED || errno == ENOENT ? Occupant::nobody : Occupant::a_server;
+}
+
+}  // namespace
+
+SocketFile::SocketFile(std::string path) : path_(std::move(path)) {
+  struct stat file{};
+  if (::lstat(path_.c_str(), &file) != 0) {
+    path_.clear();
+    return;
+  }
+  device_ = file.st_dev;
+  inode_ = file.st_ino;
+}
+
+SocketFile::SocketFile(SocketFile&& other) noexcept
+    : path_(std::exchange(other.path_, {})), device_(other.device_), inode_(other.inode_) {}
+
+SocketFile& SocketFile::operator=(SocketFile&& other) noexcept {
+  if (this != &other) {
+    remove();
+    path_ = std::exchange(other.path_, {});
+    device_ = other.device_;
+    inode_ = other.inode_;
+  }
+  return *this;
+}
+
+void SocketFile::remove() noexcept {
+  if (path_.empty()) return;
+  // Another server may have found ours dead and made its own file there; that one stays.
+  struct stat file{};
+  if (::lstat(path_.c_str(), &file) == 0 && file.st_dev == device_ && file.st_ino == inode_) ::unlink(path_.c_str());
+  path_.clear();
+}
+
+std::optional<sockaddr_un> unix_address(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) return std::nullopt;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
+}
+
+Result<BoundSocket> bind_unix_socket(const std::string& path, mode_t mode, const std::string& doing) {
+  const auto address = unix_address(path);
+  if (!address) return system_error(doing, ENAMETOOLONG);
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket.is_open()) return system_error(doing);
+  // On Linux bind(2) gives the file the socket's own mode, less the umask; so it never has more rights than it may.
+  if (::fchmod(socket.get(), mode) != 0) return system_error(doing);
+
+  const auto* name = reinterpret_cast<const sockaddr*>(&*address);
+  if (::bind(socket.get(), name, sizeof *address) != 0) {
+    if (errno != EADDRINUSE) return system_error(doing);
+    switch (occupant_of(path, *address)) {
+      case Occupant::a_server:
+        return system_error(doing, EADDRINUSE);
+      case Occupant::no_socket:
+        return system_error(doing, EEXIST);
+      case Occupant::nobody:
+        break;
+    }
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return system_error(doing);
+    if (::bind(socket.get(), name, sizeof *address) != 0) return system_error(doing);
+  }
+  BoundSocket bound{std::move(socket), SocketFile(path)};
+  if (::chmod(path.c_str(), mode) != 0) return system_error(doing);  // what the umask took away
+  return bound;
+}
+
+}  // namespace stint::net

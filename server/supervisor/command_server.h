@@ -1,0 +1,47 @@
+// Serves the operator's socket in the supervisor's loop: one request, one answer per connection. A client that says
+// nothing is dropped after 5 seconds, and no more than 16 are heard at a time, so that none can stop another.
+#pragma once
+
+#include "server/control/command_socket.h"
+#include "stint/log.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace stint::supervisor {
+
+class CommandServer {
+ public:
+  // `answer` makes a line of JSON from one. The listening socket and its file go with this object.
+  CommandServer(boost::asio::io_context& io, control::CommandSocket socket,
+                std::function<std::string(std::string_view request)> answer, Log& log);
+  ~CommandServer();
+  CommandServer(const CommandServer&) = delete;
+  CommandServer& operator=(const CommandServer&) = delete;
+
+  const std::string& path() const { return socket_.path(); }
+
+ private:
+  class Session;
+
+  void wait();
+  void accept_all();
+  void pause();
+
+  boost::asio::io_context& io_;
+  control::CommandSocket socket_;
+  const std::function<std::string(std::string_view)> answer_;
+  Log& log_;
+  boost::asio::posix::stream_descriptor watch_;  // of socket_, which it does not own
+  boost::asio::steady_timer pause_;
+  // Shared with the sessions, whose ends come last of all when the loop is taken down with some still open.
+  const std::shared_ptr<unsigned> sessions_ = std::make_shared<unsigned>(0);
+};
+
+}  // namespace stint::supervisor

@@ -1,0 +1,430 @@
+#include "server/supervisor/pool.h"
+
+#include "server/supervisor/signal_names.h"
+#include "stint/assert.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <string>
+#include <utility>
+
+namespace stint::supervisor {
+
+namespace {
+
+TimePoint clock_now() { return std::chrono::steady_clock::now(); }
+
+// "0.1s", "30s"
+std::string seconds_text(Duration duration) {
+  const auto tenths = (duration.count() + 99) / 100;
+  std::string text = std::to_string(tenths / 10);
+  if (tenths % 10 != 0) text.append(".").append(std::to_string(tenths % 10));
+  return text.append("s");
+}
+
+// "interpreter 9ms, import 212ms"
+std::string text_of(const std::vector<StartStep>& steps) {
+  std::string text;
+  for (const StartStep& step : steps) {
+    if (!text.empty()) text.append(", ");
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(step.took);
+    text.append(step.name).append(" ").append(std::to_string(took.count())).append("ms");
+  }
+  return text;
+}
+
+// One worker's messages read in a row, so that one that talks without end does not keep the supervisor from the others.
+constexpr int max_messages_in_a_row = 32;
+
+}  // namespace
+
+Pool::Pool(boost::asio::io_context& io, const AppSettings& settings, Spawner& spawner, Log& log,
+           std::function<void()> on_change)
+    : io_(io),
+      settings_(settings),
+      spawner_(spawner),
+      log_(log),
+      on_change_(std::move(on_change)),
+      count_(std::max(settings.workers.count, 1U)),
+      slots_(count_) {}
+
+Pool::~Pool() = default;
+
+void Pool::start() {
+  advance();
+  on_change_();
+}
+
+void Pool::tick() {
+  const TimePoint now = clock_now();
+  for (auto& [id, worker] : workers_) {
+    if (worker->state() != WorkerState::ready || worker->recycle_reason()) continue;
+    const auto age = std::chrono::duration_cast<Duration>(now - worker->started());
+    if (const auto reason = reason_to_recycle(worker->report(), age, settings_.recycle))
+      worker->want_replacement(*reason);
+  }
+  advance();
+}
+
+unsigned Pool::recycle(std::optional<unsigned> slot, RecycleReason reason) {
+  unsigned marked = 0;
+  for (auto& [id, worker] : workers_) {
+    if (worker->state() == WorkerState::retiring || (slot && worker->slot() != *slot)) continue;
+    worker->want_replacement(reason);
+    ++marked;
+  }
+  advance();
+  return marked;
+}
+
+void Pool::reopen_logs() {
+  for (auto& [id, worker] : workers_)
+    if (auto sent = worker->send(control::ReopenLogs{}); !sent)
+      log_.warning("ignoring that a worker cannot be told to reopen its logs",
+                   {{"pool", settings_.name}, {"worker", worker->slot()}, {"error", sent.error().text()}});
+}
+
+void Pool::grow() {
+  if (is_stopping_) return;
+  ++count_;
+  if (slots_.size() < count_) slots_.resize(count_);
+  log_.info("one worker more", {{"pool", settings_.name}, {"count", count_}});
+  advance();
+}
+
+void Pool::shrink() {
+  if (is_stopping_) return;
+  if (count_ == 1) {
+    log_.warning("ignoring: the last worker stays", {{"pool", settings_.name}});
+    return;
+  }
+  --count_;
+  log_.info("one worker less", {{"pool", settings_.name}, {"count", count_}});
+  advance();
+}
+
+void Pool::stop() {
+  is_stopping_ = true;
+  advance();
+}
+
+void Pool::stop_at_once() {
+  is_stopping_ = true;
+  const TimePoint now = clock_now();
+  for (auto& [id, worker] : workers_)
+    if (!worker->killed()) apply(Kill{id, KillCause::stop}, now);
+}
+
+bool Pool::is_complete() const {
+  const auto ready = std::count_if(workers_.begin(), workers_.end(),
+                                   [](const auto& entry) { return entry.second->state() == WorkerState::ready; });
+  return static_cast<unsigned>(ready) >= count_;
+}
+
+bool Pool::has_process(pid_t pid) const {
+  return std::any_of(workers_.begin(), workers_.end(), [pid](const auto& entry) { return entry.second->pid() == pid; });
+}
+
+PoolStatus Pool::status() const {
+  const TimePoint now = clock_now();
+  PoolStatus status{.name = settings_.name,
+                    .generation = generation_,
+                    .count = count_,
+                    .workers = {},
+                    .recycled = recycled_,
+                    .restarts = restarts_};
+  for (const auto& [id, worker] : workers_)
+    status.workers.push_back({.slot = worker->slot(),
+                              .pid = worker->pid(),
+                              .state = worker->state(),
+                              .generation = worker->generation(),
+                              .report = worker->report(),
+                              .age = std::chrono::duration_cast<Duration>(now - worker->started())});
+  std::stable_sort(status.workers.begin(), status.workers.end(),
+                   [](const WorkerStatus& one, const WorkerStatus& other) { return one.slot < other.slot; });
+  return status;
+}
+
+PoolView Pool::draw() const {
+  PoolView view{.count = count_,
+                .is_stopping = is_stopping_,
+                .at_once = settings_.recycle.at_once,
+                .startup_timeout = settings_.workers.startup_timeout,
+                .request_timeout = settings_.workers.request_timeout,
+                .drain_timeout = settings_.recycle.drain_timeout,
+                .slots = {}};
+  for (unsigned slot = 1; slot <= slots_.size(); ++slot)
+    view.slots.push_back(
+        {.slot = slot, .not_before = slots_[slot - 1].not_before, .current = {}, .successor = {}, .retiring = {}});
+  for (const auto& [id, worker] : workers_) {  // by age: the older of two is the current one
+    SlotView& slot = view.slots[worker->slot() - 1];
+    if (worker->state() == WorkerState::retiring)
+      slot.retiring.push_back(worker->view());
+    else if (!slot.current)
+      slot.current = worker->view();
+    else
+      slot.successor = worker->view();
+  }
+  return view;
+}
+
+void Pool::advance() {
+  const TimePoint now = clock_now();
+  const PoolView view = draw();
+#ifndef NDEBUG
+  const std::string broken = broken_invariant(view);
+  STINT_ASSERT(broken.empty());
+#endif
+  for (const Step& step : next_steps(view, now)) std::visit([&](const auto& known) { apply(known, now); }, step);
+}
+
+void Pool::apply(const Start& step, TimePoint now) {
+  // The overlap of a worker and its replacement does not count: an application that asks wants to know of siblings.
+  auto started = spawner_.start(step.slot, generation_, count_ > 1);
+  if (!started) {
+    if (!has_been_ready_ && !Spawner::is_transient(started.error())) {
+      if (!has_failed_start_) log_.error("cannot start", {{"pool", settings_.name}, {"error", started.error().text()}});
+      fail_start();
+      return;
+    }
+    const Duration delay = back_off(step.slot, Duration{}, now);
+    log_.warning("cannot start a worker", {{"pool", settings_.name},
+                                           {"worker", step.slot},
+                                           {"error", started.error().text()},
+                                           {"next", "another attempt in " + seconds_text(delay)}});
+    return;
+  }
+  const WorkerId id{next_id_++};
+  const auto worker =
+      workers_.emplace(id, std::make_unique<WorkerHandle>(io_, id, step.slot, generation_, std::move(*started), now))
+          .first->second.get();
+  log_.info("worker started",
+            {{"pool", settings_.name}, {"gen", generation_}, {"worker", worker->slot()}, {"pid", worker->pid()}});
+  watch_channel(*worker);
+  watch_exit(*worker);
+}
+
+void Pool::apply(const Retire& step, TimePoint now) {
+  WorkerHandle* worker = find(step.worker);
+  STINT_ASSERT(worker != nullptr);
+  worker->retire(step.cause, now);
+  if (step.cause == RetireCause::recycle) ++recycled_[*worker->recycle_reason()];
+  log_.info("worker retiring", {{"pool", settings_.name},
+                                {"gen", worker->generation()},
+                                {"worker", worker->slot()},
+                                {"pid", worker->pid()},
+                                {"reason", worker->reason_text()},
+                                {"requests", worker->report().requests}});
+  // At a stop nobody is left to take what waits in the listeners' queues, so those who go take it first.
+  const control::Retire message{worker->reason_text(), step.cause == RetireCause::stop};
+  if (auto sent = worker->send(message); !sent && sent.error().code.value() != EPIPE)  // EPIPE: it is ending already
+    log_.warning("cannot tell a worker to retire",
+                 {{"pool", settings_.name},
+                  {"worker", worker->slot()},
+                  {"pid", worker->pid()},
+                  {"error", sent.error().text()},
+                  {"next", "it is killed in " + seconds_text(settings_.recycle.drain_timeout + exit_handlers_time)}});
+}
+
+void Pool::apply(const Kill& step, TimePoint now) {
+  WorkerHandle* worker = find(step.worker);
+  STINT_ASSERT(worker != nullptr);
+  worker->mark_killed(step.why);
+  if (step.why != KillCause::stop && step.why != KillCause::scale_down) {
+    const WorkerReport report = worker->report();
+    const auto busy = report.is_busy ? now - report.busy_since : TimePoint::duration{};
+    log_.warning("killing a worker", {{"pool", settings_.name},
+                                      {"gen", worker->generation()},
+                                      {"worker", worker->slot()},
+                                      {"pid", worker->pid()},
+                                      {"reason", text_of(step.why)},
+                                      {"busy", busy},
+                                      {"age", now - worker->started()}});
+  }
+  if (auto sent = worker->send_signal(SIGKILL); !sent && sent.error().code.value() != ESRCH)
+    log_.error("cannot kill a worker",
+               {{"pool", settings_.name}, {"worker", worker->slot()}, {"error", sent.error().text()}});
+}
+
+void Pool::watch_channel(WorkerHandle& worker) {
+  worker.wait_for_message([this, id = worker.id()] { on_channel(id); });
+}
+
+void Pool::watch_exit(WorkerHandle& worker) {
+  worker.wait_for_exit([this, id = worker.id()] { on_exit(id); });
+}
+
+void Pool::on_channel(WorkerId id) {
+  WorkerHandle* worker = find(id);
+  if (worker == nullptr) return;  // its exit was seen first, and what it had said was read then
+  const TimePoint now = clock_now();
+  read_messages(*worker, now);
+  if (!worker->view().channel_lost_at) watch_channel(*worker);
+  advance();
+  on_change_();
+}
+
+void Pool::read_messages(WorkerHandle& worker, TimePoint now) {
+  for (int i = 0; i < max_messages_in_a_row; ++i) {
+    auto message = worker.receive();
+    if (message && !*message) return;
+    if (message) {
+      on_message(worker, **message, now);
+    } else if (message.error().code.value() == ECONNRESET) {
+      worker.mark_channel_lost(now);
+      return;
+    } else {
+      log_.warning("ignoring what a worker said", {{"pool", settings_.name},
+                                                   {"worker", worker.slot()},
+                                                   {"pid", worker.pid()},
+                                                   {"error", message.error().text()}});
+    }
+  }
+}
+
+void Pool::on_message(WorkerHandle& worker, const control::Message& message, TimePoint now) {
+  bool is_in_order = true;
+  if (std::holds_alternative<control::Warming>(message)) {
+    is_in_order = worker.move(WorkerEvent::imported, now);
+  } else if (const auto* ready = std::get_if<control::Ready>(&message)) {
+    is_in_order = worker.move(WorkerEvent::warmed_up, now);
+    if (worker.state() == WorkerState::ready && is_in_order) {
+      has_been_ready_ = true;
+      log_.info("worker ready", {{"pool", settings_.name},
+                                 {"gen", worker.generation()},
+                                 {"worker", worker.slot()},
+                                 {"pid", worker.pid()},
+                                 {"took", now - worker.started()},
+                                 {"steps", text_of(ready->steps)},
+                                 {"python", ready->python}});
+    }
+  } else if (const auto* failed = std::get_if<control::StartFailed>(&message)) {
+    on_start_failed(worker, failed->failure);
+  } else if (const auto* wanted = std::get_if<control::RecycleWanted>(&message)) {
+    worker.want_replacement(RecycleReason::worker_asked, wanted->reason);
+  } else if (std::holds_alternative<control::Drained>(message)) {
+    log_.debug("worker drained", {{"pool", settings_.name}, {"worker", worker.slot()}, {"pid", worker.pid()}});
+  } else {
+    is_in_order = false;  // ours to say, not a worker's
+  }
+  if (!is_in_order)
+    log_.warning("ignoring what a worker said",
+                 {{"pool", settings_.name},
+                  {"worker", worker.slot()},
+                  {"pid", worker.pid()},
+                  {"error", "not to be expected of a worker that is " + std::string(text_of(worker.state()))}});
+}
+
+// Before any worker has been ready a failed start is the server's failed start, told once; later it is one worker's,
+// and the others go on serving.
+void Pool::on_start_failed(const WorkerHandle& worker, const LoadFailure& failure) {
+  if (is_stopping_) return;
+  log_.write(LogLevel::error, has_been_ready_ ? "worker failed to start" : "cannot start",
+             {{"pool", settings_.name},
+              {"worker", worker.slot()},
+              {"pid", worker.pid()},
+              {"step", failure.step},
+              {"error", failure.summary}},
+             failure.traceback);
+  if (!has_been_ready_) fail_start();
+}
+
+void Pool::fail_start() {
+  has_failed_start_ = true;
+  stop_at_once();
+}
+
+void Pool::on_exit(WorkerId id) {
+  WorkerHandle* worker = find(id);
+  STINT_ASSERT(worker != nullptr);  // handles go only here
+  const auto exit = worker->reap();
+  if (!exit) {
+    watch_exit(*worker);
+    return;
+  }
+  const TimePoint now = clock_now();
+  read_messages(*worker, now);  // its last words: why it could not start
+
+  const bool was_retiring = worker->state() == WorkerState::retiring;
+  const bool was_asked_to_go =
+      was_retiring || worker->killed() == KillCause::stop || worker->killed() == KillCause::scale_down || is_stopping_;
+  worker->move(WorkerEvent::exited, now);
+
+  if (!was_asked_to_go && !has_been_ready_) {
+    log_.error("cannot start", {{"pool", settings_.name},
+                                {"worker", worker->slot()},
+                                {"pid", worker->pid()},
+                                {"error", early_end_text(*worker, *exit)}});
+    fail_start();
+  } else if (was_asked_to_go) {
+    const bool is_orderly = (exit->signal == 0 && exit->exit_code == 0) || worker->killed() == KillCause::stop ||
+                            worker->killed() == KillCause::scale_down;
+    log_exit(*worker, *exit, is_orderly, is_stopping_ ? "stopping" : "it was retiring");
+  } else {
+    ++restarts_;
+    const Duration delay = back_off(worker->slot(), worker->ready_for(now), now);
+    log_exit(*worker, *exit, false,
+             has_other_worker(*worker) ? "another worker has its slot" : "restart in " + seconds_text(delay));
+  }
+  workers_.erase(id);
+  advance();
+  on_change_();
+}
+
+// Why a worker has ended that was never ready, when it said nothing itself.
+std::string Pool::early_end_text(const WorkerHandle& worker, const ExitStatus& exit) const {
+  if (worker.killed() == KillCause::startup_timeout)
+    return "the worker was not ready within " + seconds_text(settings_.workers.startup_timeout) +
+           " (app.workers.startup_timeout)";
+  if (exit.signal != 0) return "the worker was ended by " + signal_name(exit.signal) + " before it was ready";
+  return "the worker exited with code " + std::to_string(exit.exit_code) + " before it was ready";
+}
+
+Duration Pool::back_off(unsigned slot, Duration ready_for, TimePoint now) {
+  Slot& state = slots_[slot - 1];
+  const Restart restart = restart_after(state.failures, ready_for);
+  state.failures = restart.failures;
+  state.not_before = now + restart.delay;
+  return restart.delay;
+}
+
+void Pool::log_exit(const WorkerHandle& worker, const ExitStatus& exit, bool is_expected,
+                    const std::string& next_text) {
+  const WorkerReport report = worker.report();
+  const auto lived = clock_now() - worker.started();
+  // After a failed start the one error says it all; what is swept up behind it is for those who look closely.
+  if (is_expected || has_failed_start_) {
+    log_.write(has_failed_start_ ? LogLevel::debug : LogLevel::info, "worker exited",
+               {{"pool", settings_.name},
+                {"gen", worker.generation()},
+                {"worker", worker.slot()},
+                {"pid", worker.pid()},
+                {"requests", report.requests},
+                {"age", lived}});
+    return;
+  }
+  log_.warning("worker died",
+               {{"pool", settings_.name},
+                {"gen", worker.generation()},
+                {"worker", worker.slot()},
+                {"pid", worker.pid()},
+                exit.signal != 0 ? LogField("signal", signal_name(exit.signal)) : LogField("exit_code", exit.exit_code),
+                {"requests", report.requests},
+                {"age", lived},
+                {"next", next_text}});
+}
+
+WorkerHandle* Pool::find(WorkerId id) {
+  const auto found = workers_.find(id);
+  return found == workers_.end() ? nullptr : found->second.get();
+}
+
+bool Pool::has_other_worker(const WorkerHandle& worker) const {
+  return std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+    return entry.second->id() != worker.id() && entry.second->slot() == worker.slot() &&
+           entry.second->state() != WorkerState::retiring;
+  });
+}
+
+}  // namespace stint::supervisor

@@ -1,0 +1,84 @@
+// What a pool does next: which workers to start, to retire and to kill. A pure function of a picture of the pool and of
+// the time; the Pool draws the picture, applies the steps, and asks again after every event and every tick.
+#pragma once
+
+#include "server/supervisor/worker_state.h"
+#include "stint/settings.h"
+#include "stint/worker_report.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace stint::supervisor {
+
+// Names one worker among all that this supervisor ever starts (pids come again); rises with time.
+enum class WorkerId : std::uint64_t {};
+
+enum class RetireCause { recycle, scale_down, stop };
+enum class KillCause { startup_timeout, request_timeout, drain_timeout, lost_channel, scale_down, stop };
+
+struct WorkerView {
+  WorkerId id{};
+  WorkerState state = WorkerState::booting;
+  TimePoint started{};
+  bool wants_replacement = false;            // by policy, by its own wish, by the operator's
+  bool is_killed = false;                    // SIGKILL is sent, its exit is awaited
+  TimePoint retiring_since{};                // while retiring
+  RetireCause cause = RetireCause::recycle;  // while retiring
+  std::optional<TimePoint> busy_since;       // a call into the application is running
+  std::optional<TimePoint> channel_lost_at;  // it closed its channel and has not exited
+};
+
+// A worker's place. Safety: `successor` only beside `current`, and started after it. Workers are in order of age.
+struct SlotView {
+  unsigned slot = 0;                    // 1…; those beyond PoolView::count only while workers of theirs live
+  TimePoint not_before{};               // back-off: no start earlier
+  std::optional<WorkerView> current;    // booting, warming or ready
+  std::optional<WorkerView> successor;  // booting, warming or ready; takes the place when ready, or when current dies
+  std::vector<WorkerView> retiring;
+};
+
+struct PoolView {
+  unsigned count = 0;  // slots wanted
+  bool is_stopping = false;
+  unsigned at_once = 1;
+  Duration startup_timeout{};  // 0: no limit
+  Duration request_timeout{};  // 0: no limit
+  Duration drain_timeout{};
+  std::vector<SlotView> slots;  // all of 1…count, in order
+};
+
+struct Start {
+  unsigned slot = 0;
+};
+struct Retire {
+  WorkerId worker{};
+  RetireCause cause{};
+};
+struct Kill {
+  WorkerId worker{};
+  KillCause why{};
+};
+using Step = std::variant<Start, Retire, Kill>;
+
+// Safety:   a recycle never takes a ready worker away unless another of its slot is ready: also with count = 1.
+//           At most `at_once` workers are out because of recycling: replacements starting plus workers retiring.
+//           A worker is told to retire once and killed once.
+// Progress: a slot within `count` that is empty starts a worker as soon as its back-off is over, whatever else is out.
+//           Every state but ready ends by itself: start-up and drain have limits (the drain's has 10 s on top, for the
+//           application's exit handlers), a killed worker exits.
+std::vector<Step> next_steps(const PoolView& pool, TimePoint now);
+
+// The first sentence about PoolView that does not hold; empty: all do. The Pool asserts it in debug builds.
+std::string broken_invariant(const PoolView& pool);
+
+std::string_view text_of(RetireCause cause);
+std::string_view text_of(KillCause cause);
+
+inline constexpr Duration exit_handlers_time{10'000};
+
+}  // namespace stint::supervisor

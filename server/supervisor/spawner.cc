@@ -1,0 +1,219 @@
+#include "server/supervisor/spawner.h"
+
+#include "server/control/inheritance.h"
+
+#include <boost/process/v2/posix/default_launcher.hpp>
+#include <boost/process/v2/process.hpp>
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+namespace stint::supervisor {
+
+namespace {
+
+namespace process = boost::process::v2;
+using boost::system::error_code;
+
+error_code last_error() { return {errno, boost::system::system_category()}; }
+
+// All signals wait while this lives, so that none reaches our handlers in a child that has not yet become a worker:
+// the supervisor would take it for its own.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+// What Boost.Process does for us between fork and exec. Its own initializer for descriptors has no return statement in
+// 1.81, and its closing of the others leaves gaps open; both are done here. Only system calls in the child.
+class WorkerSetup {
+ public:
+  WorkerSetup(std::vector<int> inherited, int standard_input, const std::vector<const char*>& arguments,
+              const std::vector<const char*>& environment)
+      : inherited_(std::move(inherited)),
+        standard_input_(standard_input),
+        arguments_(arguments),
+        environment_(environment) {}
+
+  template <class Launcher>
+  error_code on_setup(Launcher& launcher, const process::filesystem::path&, const char* const*(&arguments)) {
+    for (int target = control::first_inherited_fd; target < end(); ++target) launcher.fd_whitelist.push_back(target);
+    launcher.env = environment_.data();
+    arguments = arguments_.data();
+    return {};
+  }
+
+  template <class Launcher>
+  error_code on_exec_setup(Launcher&, const process::filesystem::path&, const char* const*(&)) {
+    // A group of its own: Ctrl-C in a terminal then reaches the supervisor only, which tells the workers.
+    if (::setpgid(0, 0) != 0) return last_error();
+    // As a background group a worker would be stopped when it read from the terminal.
+    if (::dup2(standard_input_, STDIN_FILENO) < 0) return last_error();
+
+    // First out of the way, then into place: a source may have the number of another's target.
+    for (int& fd : inherited_)
+      if ((fd = ::fcntl(fd, F_DUPFD_CLOEXEC, end())) < 0) return last_error();
+    int target = control::first_inherited_fd;
+    for (const int fd : inherited_)
+      if (::dup2(fd, target++) < 0) return last_error();
+    if (::syscall(SYS_close_range, static_cast<unsigned>(end()), ~0U, CLOSE_RANGE_CLOEXEC) != 0) return last_error();
+
+    // exec keeps what is ignored and what is blocked; whoever started us may have left either.
+    struct sigaction by_default{};
+    by_default.sa_handler = SIG_DFL;
+    for (int number = 1; number < NSIG; ++number) ::sigaction(number, &by_default, nullptr);  // KILL, STOP: refused
+    sigset_t none;
+    ::sigemptyset(&none);
+    if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) return last_error();
+    return {};
+  }
+
+  // In the child, when exec has failed and the parent knows. The launcher would call exit(), and with it our atexit
+  // handlers. Takes anything because the launcher's test and its call differ in their arguments.
+  template <class... Anything>
+  void on_exec_error(Anything&&...) {
+    ::_exit(127);
+  }
+
+ private:
+  int end() const { return control::first_inherited_fd + static_cast<int>(inherited_.size()); }
+
+  std::vector<int> inherited_;
+  const int standard_input_;
+  const std::vector<const char*>& arguments_;
+  const std::vector<const char*>& environment_;
+};
+
+std::vector<const char*> pointers_to(const std::vector<std::string>& texts) {
+  std::vector<const char*> pointers;
+  pointers.reserve(texts.size() + 1);
+  for (const std::string& text : texts) pointers.push_back(text.c_str());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+void end_child(pid_t pid) {
+  ::kill(pid, SIGKILL);
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace
+
+Spawner::Spawner(boost::asio::io_context& io, const std::vector<net::Listener>& listeners,
+                 const std::map<std::string, std::string>& environment, std::string executable)
+    : io_(io), listeners_(listeners), executable_(std::move(executable)) {
+  for (char** entry = ::environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    if (!environment.contains(text.substr(0, text.find('=')))) environment_.push_back(text);
+  }
+  for (const auto& [name, value] : environment) environment_.push_back(name + "=" + value);
+}
+
+Result<void> Spawner::prepare(const std::string& settings_toml) {
+  const std::string doing = "keep the settings for the workers";
+  settings_.reset(::memfd_create("stint-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!settings_.is_open()) return system_error(doing);
+  for (std::size_t written = 0; written < settings_toml.size();) {
+    const ssize_t count = ::write(settings_.get(), settings_toml.data() + written, settings_toml.size() - written);
+    if (count < 0 && errno != EINTR) return system_error(doing);
+    if (count > 0) written += static_cast<std::size_t>(count);
+  }
+  if (::fcntl(settings_.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    return system_error(doing);
+  null_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!null_.is_open()) return system_error("open /dev/null");
+  return hold_low_descriptors();
+}
+
+// The launcher tells of a failed exec through a pipe whose number we do not know in the child. So that this can never
+// be a number that a worker's descriptors are put on, all of those are in use here.
+Result<void> Spawner::hold_low_descriptors() {
+  const int end = control::first_inherited_fd + 3 + static_cast<int>(listeners_.size());
+  for (int fd = control::first_inherited_fd; fd < end; ++fd) {
+    if (::fcntl(fd, F_GETFD) >= 0) continue;
+    UniqueFd lowest(::fcntl(null_.get(), F_DUPFD_CLOEXEC, fd));
+    if (!lowest.is_open()) return system_error("hold descriptor " + std::to_string(fd));
+    held_.push_back(std::move(lowest));
+  }
+  return {};
+}
+
+Result<StartedWorker> Spawner::start(unsigned slot, unsigned generation, bool is_multiprocess) {
+  const std::string doing = "start worker " + std::to_string(slot);
+  auto ends = control::Channel::make_pair();
+  if (!ends) return ends.error();
+  auto page_file = control::make_status_page();
+  if (!page_file) return page_file.error();
+  auto page = control::StatusPage::map(page_file->get());
+  if (!page) return page.error();
+  // Opened anew, because a descriptor that is only passed on shares its position with those of the other workers.
+  const UniqueFd settings(::open(("/proc/self/fd/" + std::to_string(settings_.get())).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!settings.is_open()) return system_error(doing);
+
+  std::vector<std::string> argument_texts{"stint"};
+  for (auto& text :
+       control::worker_arguments(slot, generation, is_multiprocess, static_cast<unsigned>(listeners_.size())))
+    argument_texts.push_back(std::move(text));
+  const auto arguments = pointers_to(argument_texts);
+  const auto environment = pointers_to(environment_);
+  std::vector<int> inherited{ends->second.fd(), settings.get(), page_file->get()};
+  for (const net::Listener& listener : listeners_) inherited.push_back(listener.socket.get());
+
+  process::posix::default_launcher launcher;
+  error_code code;
+  try {
+    const SignalsBlocked blocked;
+    auto child = launcher(io_.get_executor(), code, process::filesystem::path(executable_), std::vector<std::string>{},
+                          WorkerSetup(std::move(inherited), null_.get(), arguments, environment));
+    if (!code) child.detach();  // its destructor would kill the worker
+  } catch (const boost::system::system_error& error) {
+    code = error.code();  // the launcher could not get a pidfd of its own
+  }
+  if (code) {
+    if (launcher.pid > 0) end_child(launcher.pid);
+    return Error{code, doing};
+  }
+
+  // Not yet reaped, so the pid is still this child's.
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, launcher.pid, 0)));
+  if (!pidfd.is_open()) {
+    auto error = system_error(doing);
+    end_child(launcher.pid);
+    return error;
+  }
+  return StartedWorker{launcher.pid, std::move(pidfd), std::move(ends->first), std::move(*page)};
+}
+
+bool Spawner::is_transient(const Error& error) {
+  switch (error.code.value()) {
+    case EAGAIN:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace stint::supervisor

@@ -1,0 +1,56 @@
+// Starts worker processes: exec of this very binary in the worker role, with the pool's listeners, a channel, a status
+// page and the settings, and with nothing else of the supervisor's. Supervisor's thread.
+#pragma once
+
+#include "server/control/channel.h"
+#include "server/control/status_page.h"
+#include "server/net/listener.h"
+#include "stint/result.h"
+#include "stint/unique_fd.h"
+
+#include <boost/asio/io_context.hpp>
+
+#include <sys/types.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace stint::supervisor {
+
+// The supervisor's ends of a worker that has just been started. The process is our child until it is reaped by pidfd.
+struct StartedWorker {
+  pid_t pid = -1;
+  UniqueFd pidfd;
+  control::Channel channel;
+  control::StatusPage status_page;
+};
+
+class Spawner {
+ public:
+  // `environment` is laid over our own. `listeners` outlives the Spawner; when it is empty no worker can be started.
+  // `executable` is "/proc/self/exe" but in tests: the same program even after its file was replaced.
+  Spawner(boost::asio::io_context& io, const std::vector<net::Listener>& listeners,
+          const std::map<std::string, std::string>& environment, std::string executable = "/proc/self/exe");
+
+  // Makes what all workers share. Call it once, before the first start.
+  Result<void> prepare(const std::string& settings_toml);
+
+  // Errors are transient when is_transient() says so: the machine lacks processes, memory or descriptors just now.
+  Result<StartedWorker> start(unsigned slot, unsigned generation, bool is_multiprocess);
+
+  static bool is_transient(const Error& error);
+
+ private:
+  Result<void> hold_low_descriptors();
+
+  boost::asio::io_context& io_;
+  const std::vector<net::Listener>& listeners_;
+  const std::string executable_;
+  std::vector<std::string> environment_;  // "NAME=value"
+  UniqueFd settings_;                     // sealed: a worker cannot change what the next one reads
+  UniqueFd null_;                         // the workers' standard input
+  std::vector<UniqueFd> held_;            // see hold_low_descriptors()
+};
+
+}  // namespace stint::supervisor

@@ -1,0 +1,64 @@
+#include "server/supervisor/status.h"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+
+namespace stint::supervisor {
+
+namespace json = boost::json;
+
+namespace {
+
+std::int64_t seconds(Duration duration) { return std::chrono::duration_cast<std::chrono::seconds>(duration).count(); }
+
+json::object json_of(const WorkerStatus& worker, TimePoint now) {
+  const WorkerReport& report = worker.report;
+  json::value busy;  // null: idle
+  if (report.is_busy) busy = std::chrono::duration_cast<Duration>(now - report.busy_since).count();
+  return json::object{
+      {"slot", worker.slot},
+      {"pid", worker.pid},
+      {"state", text_of(worker.state)},
+      {"generation", worker.generation},
+      {"requests", report.requests},
+      {"failures", report.failures},
+      {"bad_requests", report.bad_requests},
+      {"connections", report.connections},
+      {"busy_ms", busy},
+      {"private_bytes", report.private_memory.count},
+      {"age_s", seconds(worker.age)},
+  };
+}
+
+json::object json_of(const PoolStatus& pool, TimePoint now) {
+  json::array workers;
+  for (const WorkerStatus& worker : pool.workers) workers.push_back(json_of(worker, now));
+  json::object recycled;
+  for (const auto& [reason, count] : pool.recycled) recycled[text_of(reason)] = count;
+  return json::object{
+      {"name", pool.name},
+      {"generation", pool.generation},
+      {"count", pool.count},
+      {"workers", std::move(workers)},
+      {"recycled", std::move(recycled)},
+      {"restarts", pool.restarts},
+  };
+}
+
+}  // namespace
+
+std::string status_json(const ServerStatus& status, TimePoint now) {
+  return json::serialize(json::object{
+      {"version", STINT_VERSION},
+      {"pid", status.pid},
+      {"uptime_s", seconds(status.uptime)},
+      {"state", status.state},
+      {"listen", json::array(status.listen.begin(), status.listen.end())},
+      {"pool", json_of(status.pool, now)},
+      {"supervisor", json::object{{"rss_bytes", status.supervisor_memory.count}}},
+  });
+}
+
+}  // namespace stint::supervisor

@@ -1,0 +1,49 @@
+// What `stint status` is told: plain values, and their JSON. Pure.
+#pragma once
+
+#include "server/supervisor/recycling_policy.h"
+#include "server/supervisor/worker_state.h"
+#include "stint/bytes.h"
+#include "stint/settings.h"
+#include "stint/worker_report.h"
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace stint::supervisor {
+
+struct WorkerStatus {
+  unsigned slot = 0;
+  pid_t pid = 0;
+  WorkerState state = WorkerState::booting;
+  unsigned generation = 0;
+  WorkerReport report;
+  Duration age{};
+};
+
+struct PoolStatus {
+  std::string name;
+  unsigned generation = 0;
+  unsigned count = 0;
+  std::vector<WorkerStatus> workers;
+  std::map<RecycleReason, std::uint64_t> recycled;  // workers told to retire, by reason
+  std::uint64_t restarts = 0;                       // workers that died unasked
+};
+
+struct ServerStatus {
+  pid_t pid = 0;
+  Duration uptime{};
+  std::string state;  // "starting", "serving", "stopping"
+  std::vector<std::string> listen;
+  PoolStatus pool;
+  Bytes supervisor_memory;  // resident
+};
+
+std::string status_json(const ServerStatus& status, TimePoint now);
+
+}  // namespace stint::supervisor

@@ -1,0 +1,288 @@
+#include "server/supervisor/supervisor.h"
+
+#include "server/control/command.h"
+#include "server/control/command_socket.h"
+#include "server/supervisor/command_server.h"
+#include "server/supervisor/pool.h"
+#include "server/supervisor/signal_names.h"
+#include "server/supervisor/spawner.h"
+#include "server/supervisor/status.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <optional>
+#include <utility>
+
+namespace stint::supervisor {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto tick_interval = 50ms;
+// SIGKILL is obeyed at once, unless the kernel itself is stuck in a worker's system call; nobody can wait for that.
+constexpr auto patience_after_kill = 5s;
+
+Bytes own_resident_memory() {
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t total = 0;
+  std::uint64_t resident = 0;
+  statm >> total >> resident;
+  return {resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE))};
+}
+
+std::string error_json(std::string_view sentence) { return json::serialize(json::object{{"error", sentence}}); }
+
+}  // namespace
+
+// What run() lives on. Members are in the order in which they need each other.
+class Supervisor::Server {
+ public:
+  Server(const Settings& settings, std::string settings_toml, std::vector<net::Listener> listeners, Log& log,
+         std::function<void()> reopen_own_log)
+      : settings_(settings),
+        settings_toml_(std::move(settings_toml)),
+        listeners_(std::move(listeners)),
+        log_(log),
+        reopen_own_log_(std::move(reopen_own_log)),
+        spawner_(io_, listeners_, settings_.app.env),
+        pool_(io_, settings_.app, spawner_, log_, [this] { on_change(); }) {
+    for (const net::Listener& listener : listeners_) addresses_.push_back(listener.address.text());
+  }
+
+  int run() {
+    // A log that is a pipe may lose its reader; that is no reason to stop serving.
+    std::signal(SIGPIPE, SIG_IGN);
+    for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGTTIN, SIGTTOU}) signals_.add(number);
+    if (auto prepared = spawner_.prepare(settings_toml_); !prepared) {
+      log_.error("cannot start", {{"error", prepared.error().text()}});
+      return 1;
+    }
+    if (!open_command_socket()) return 1;
+    wait_for_signal();
+    tick_later();
+    pool_.start();
+    io_.run();
+    command_server_.reset();  // its socket file with it
+    return pool_.has_failed_start() ? 1 : 0;
+  }
+
+ private:
+  enum class State { starting, serving, stopping };
+
+  static std::string_view text_of(State state) {
+    switch (state) {
+      case State::starting:
+        return "starting";
+      case State::serving:
+        return "serving";
+      case State::stopping:
+        return "stopping";
+    }
+    return "";
+  }
+
+  bool open_command_socket() {
+    auto socket = control::CommandSocket::open(settings_.control_socket);
+    if (!socket) {
+      // One that was asked for has to be there; without the default one the server still does its work.
+      if (!settings_.control_socket.empty()) {
+        log_.error("cannot start", {{"error", socket.error().text()}});
+        return false;
+      }
+      log_.warning("no control socket: 'stint status' and its kin will not reach this server",
+                   {{"error", socket.error().text()}});
+      return true;
+    }
+    if (!socket->notice().empty()) log_.warning(socket->notice());
+    command_server_.emplace(
+        io_, std::move(*socket), [this](std::string_view request) { return answer(request); }, log_);
+    return true;
+  }
+
+  void wait_for_signal() {
+    signals_.async_wait([this](const boost::system::error_code& code, int number) {
+      if (code) return;
+      on_signal(number);
+      wait_for_signal();
+    });
+  }
+
+  void on_signal(int number) {
+    switch (number) {
+      case SIGTERM:
+      case SIGINT:
+        if (state_ == State::stopping)
+          stop_at_once(signal_name(number) + " again");
+        else
+          stop(signal_name(number));
+        break;
+      case SIGQUIT:
+        stop_at_once(signal_name(number));
+        break;
+      case SIGHUP:
+        if (state_ != State::stopping) {
+          log_.info("reloading", {{"pool", settings_.app.name}, {"workers", pool_.count()}});
+          pool_.recycle(std::nullopt, RecycleReason::reload);
+        }
+        break;
+      case SIGUSR1:
+        reopen_own_log_();
+        pool_.reopen_logs();
+        log_.info("logs reopened");
+        break;
+      case SIGTTIN:
+        pool_.grow();
+        break;
+      case SIGTTOU:
+        pool_.shrink();
+        break;
+    }
+    on_change();
+  }
+
+  void tick_later() {
+    tick_.expires_after(tick_interval);
+    tick_.async_wait([this](const boost::system::error_code& code) {
+      if (code) return;
+      pool_.tick();
+      reap_orphans();
+      if (end_limit_ && std::chrono::steady_clock::now() > *end_limit_) {
+        log_.error("leaving workers behind that do not end", {{"pool", settings_.app.name}});
+        io_.stop();
+        return;
+      }
+      on_change();
+      tick_later();
+    });
+  }
+
+  // As the first process of a container we inherit what workers leave behind: children of theirs whose parent has gone.
+  // Only those are reaped here; a worker's end belongs to its handle.
+  void reap_orphans() {
+    if (!is_init_) return;
+    siginfo_t info{};
+    while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
+      if (pool_.has_process(info.si_pid)) return;  // its handle reaps it; the next tick looks again
+      ::waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED | WNOHANG);
+      info = {};
+    }
+  }
+
+  void stop(const std::string& reason) {
+    if (state_ == State::stopping) return;
+    state_ = State::stopping;
+    log_.info(
+        "stopping",
+        {{"reason", reason}, {"pool", settings_.app.name}, {"drain_timeout", settings_.app.recycle.drain_timeout}});
+    end_limit_ = std::chrono::steady_clock::now() + settings_.app.recycle.drain_timeout + exit_handlers_time +
+                 patience_after_kill;
+    pool_.stop();
+    // All workers have been told, and they alone hold the sockets now: when the last of them closes, a connection is
+    // refused instead of left waiting.
+    listeners_.clear();
+  }
+
+  void stop_at_once(const std::string& reason) {
+    state_ = State::stopping;
+    log_.info("stopping at once", {{"reason", reason}, {"pool", settings_.app.name}});
+    end_limit_ = std::chrono::steady_clock::now() + patience_after_kill;
+    pool_.stop_at_once();
+    listeners_.clear();
+  }
+
+  // After anything has happened to a worker.
+  void on_change() {
+    if (pool_.has_failed_start() && state_ == State::starting) {
+      state_ = State::stopping;
+      end_limit_ = std::chrono::steady_clock::now() + patience_after_kill;
+      listeners_.clear();
+    }
+    if (state_ == State::starting && pool_.is_complete()) {
+      state_ = State::serving;
+      log_.info("serving", {{"listen", listen_text()}, {"pool", settings_.app.name}, {"workers", pool_.count()}});
+    }
+    if (state_ == State::stopping && pool_.is_empty() && !is_finished_) {
+      is_finished_ = true;
+      if (!pool_.has_failed_start()) log_.info("stopped");
+      io_.stop();
+    }
+  }
+
+  std::string listen_text() const {
+    std::string text;
+    for (const std::string& address : addresses_) text += (text.empty() ? "" : ",") + address;
+    return text;
+  }
+
+  std::string answer(std::string_view request) {
+    const auto command = control::decode_command(request);
+    if (!command) return error_json(command.error().text());
+    if (std::holds_alternative<control::StatusCommand>(*command)) return status();
+    if (state_ == State::stopping && std::holds_alternative<control::RecycleCommand>(*command))
+      return error_json("the server is stopping");
+    if (const auto* recycle = std::get_if<control::RecycleCommand>(&*command)) {
+      const unsigned workers = pool_.recycle(recycle->slot, RecycleReason::operator_asked);
+      if (workers == 0)
+        return error_json(recycle->slot ? "no worker in slot " + std::to_string(*recycle->slot)
+                                        : "no worker to recycle");
+      return json::serialize(json::object{{"ok", true}, {"workers", workers}});
+    }
+    stop("stint stop");
+    return json::serialize(json::object{{"ok", true}, {"pid", ::getpid()}});
+  }
+
+  std::string status() const {
+    const auto now = std::chrono::steady_clock::now();
+    return status_json({.pid = ::getpid(),
+                        .uptime = std::chrono::duration_cast<Duration>(now - began_),
+                        .state = std::string(text_of(state_)),
+                        .listen = addresses_,
+                        .pool = pool_.status(),
+                        .supervisor_memory = own_resident_memory()},
+                       now);
+  }
+
+  const Settings settings_;
+  const std::string settings_toml_;
+  std::vector<net::Listener> listeners_;
+  std::vector<std::string> addresses_;
+  Log& log_;
+  const std::function<void()> reopen_own_log_;
+  const TimePoint began_ = std::chrono::steady_clock::now();
+  const bool is_init_ = ::getpid() == 1;
+
+  asio::io_context io_{1};
+  asio::signal_set signals_{io_};
+  asio::steady_timer tick_{io_};
+  Spawner spawner_;
+  Pool pool_;
+  std::optional<CommandServer> command_server_;
+
+  State state_ = State::starting;
+  std::optional<TimePoint> end_limit_;  // while stopping: when the last worker has to be gone
+  bool is_finished_ = false;
+};
+
+Supervisor::Supervisor(const Settings& settings, std::string settings_toml, std::vector<net::Listener> listeners,
+                       Log& log, std::function<void()> reopen_own_log)
+    : server_(std::make_unique<Server>(settings, std::move(settings_toml), std::move(listeners), log,
+                                       std::move(reopen_own_log))) {}
+
+Supervisor::~Supervisor() = default;
+
+int Supervisor::run() { return server_->run(); }
+
+}  // namespace stint::supervisor

@@ -1,0 +1,35 @@
+// The supervisor: one thread, no interpreter, no bytes from strangers. It starts workers, watches them, decides by pure
+// functions and obeys the operator. main.cc makes one in the role `serve` and returns what run() returns.
+#pragma once
+
+#include "server/net/listener.h"
+#include "stint/log.h"
+#include "stint/settings.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace stint::supervisor {
+
+class Supervisor {
+ public:
+  // `settings_toml` is what the workers read: the same settings as text. `reopen_own_log` is called at USR1. `log`
+  // outlives the Supervisor. Nothing has happened before run().
+  Supervisor(const Settings& settings, std::string settings_toml, std::vector<net::Listener> listeners, Log& log,
+             std::function<void()> reopen_own_log);
+  ~Supervisor();
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+
+  // Serves until it is told to stop. 0: stopped as told; 1: could not start (logged). Leaves no worker, no socket file.
+  // Once a process; takes over the signals TERM, INT, QUIT, HUP, USR1, TTIN, TTOU, and ignores PIPE.
+  int run();
+
+ private:
+  class Server;
+  std::unique_ptr<Server> server_;
+};
+
+}  // namespace stint::supervisor

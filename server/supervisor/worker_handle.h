@@ -1,0 +1,89 @@
+// The supervisor's picture of one worker process: its pidfd, its end of the channel, its status page, and its times.
+// Signals go through the pidfd, so that a pid used again is never hit. Owned by the Pool; supervisor's thread.
+#pragma once
+
+#include "server/control/message.h"
+#include "server/supervisor/recycling_policy.h"
+#include "server/supervisor/rollout.h"
+#include "server/supervisor/spawner.h"
+#include "server/supervisor/worker_state.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace stint::supervisor {
+
+// How a process ended.
+struct ExitStatus {
+  int exit_code = 0;  // when signal is 0
+  int signal = 0;
+};
+
+class WorkerHandle {
+ public:
+  WorkerHandle(boost::asio::io_context& io, WorkerId id, unsigned slot, unsigned generation, StartedWorker started,
+               TimePoint now);
+  ~WorkerHandle();
+  WorkerHandle(const WorkerHandle&) = delete;
+  WorkerHandle& operator=(const WorkerHandle&) = delete;
+
+  // The handler is called once: when a message or the channel's end can be read, or when the process has ended. The
+  // event may already be under way when this handle goes, so a handler finds its worker again by id.
+  void wait_for_message(std::function<void()> handler);
+  void wait_for_exit(std::function<void()> handler);
+
+  Result<std::optional<control::Message>> receive() { return channel_.receive(); }
+  Result<void> send(const control::Message& message) { return channel_.send(message); }
+  Result<void> send_signal(int number);
+  std::optional<ExitStatus> reap();  // nullopt: still running
+
+  // False, and nothing done: the event is not possible in this state.
+  bool move(WorkerEvent event, TimePoint now);
+  void want_replacement(RecycleReason reason, std::string detail = {});
+  void retire(RetireCause cause, TimePoint now);  // REQUIRES: not yet retiring
+  void mark_killed(KillCause why) { killed_ = why; }
+  void mark_channel_lost(TimePoint now) { channel_lost_at_ = now; }
+
+  WorkerView view() const;
+
+  WorkerId id() const { return id_; }
+  unsigned slot() const { return slot_; }
+  unsigned generation() const { return generation_; }
+  pid_t pid() const { return pid_; }
+  WorkerState state() const { return state_; }
+  TimePoint started() const { return started_; }
+  bool was_ready() const { return ready_since_.has_value(); }
+  Duration ready_for(TimePoint now) const;  // zero: never was
+  std::optional<RecycleReason> recycle_reason() const { return recycle_reason_; }
+  // Why it retires or is to be replaced, for the log: "max_requests", "worker_asked: SystemExit".
+  std::string reason_text() const;
+  std::optional<KillCause> killed() const { return killed_; }
+  WorkerReport report() const { return status_page_.report(); }
+
+ private:
+  const WorkerId id_;
+  const unsigned slot_;
+  const unsigned generation_;
+  const pid_t pid_;
+  const TimePoint started_;
+  UniqueFd pidfd_;
+  control::Channel channel_;
+  control::StatusPage status_page_;
+  boost::asio::posix::stream_descriptor exit_watch_;     // of pidfd_, which it does not own
+  boost::asio::posix::stream_descriptor channel_watch_;  // of channel_, which it does not own
+
+  WorkerState state_ = WorkerState::booting;
+  std::optional<TimePoint> ready_since_;
+  TimePoint retiring_since_{};
+  RetireCause retire_cause_ = RetireCause::recycle;
+  std::optional<RecycleReason> recycle_reason_;
+  std::string recycle_detail_;
+  std::optional<KillCause> killed_;
+  std::optional<TimePoint> channel_lost_at_;
+};
+
+}  // namespace stint::supervisor

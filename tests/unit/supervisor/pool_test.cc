@@ -1,0 +1,223 @@
+// The pool with real processes: fake_worker speaks a worker's part.
+#include "server/supervisor/pool.h"
+
+#include "tests/support/catch.h"
+
+#include <boost/asio/io_context.hpp>
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+using namespace stint;
+using namespace stint::supervisor;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct KeptLog : Log {
+  std::vector<std::string> lines;
+  void write(LogLevel, std::string_view message, std::initializer_list<LogField> fields,
+             std::string_view detail) override {
+    std::string line(message);
+    for (const LogField& field : fields) line.append(" ").append(field.name).append("=").append(field.value);
+    lines.push_back(line.append(detail.empty() ? "" : "\n").append(detail));
+  }
+  bool is_on(LogLevel) const override { return true; }
+  std::size_t count(const std::string& text) const {
+    std::size_t found = 0;
+    for (const auto& line : lines) found += line.find(text) == std::string::npos ? 0 : 1;
+    return found;
+  }
+};
+
+int open_descriptors() {
+  int open = 0;
+  for (int fd = 0; fd < 1024; ++fd) open += ::fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+  return open;
+}
+
+// One pool on one loop, with everything that a Supervisor gives it.
+struct Stage {
+  AppSettings settings;
+  KeptLog log;
+  boost::asio::io_context io;
+  std::vector<net::Listener> listeners;
+  std::unique_ptr<Spawner> spawner;
+  std::unique_ptr<Pool> pool;
+
+  explicit Stage(const std::string& behaviour, unsigned count = 2, const std::string& executable = FAKE_WORKER) {
+    settings.name = "site";
+    settings.workers = {.count = count, .startup_timeout = 60s};
+    settings.recycle = {.at_once = 1, .drain_timeout = 60s};
+    settings.env["FAKE_WORKER_DOES"] = behaviour;
+    auto listener = net::open_listener({ListenAddress::Family::ipv4, "127.0.0.1", 0, ""});
+    REQUIRE(listener.has_value());
+    listeners.push_back(std::move(*listener));
+    spawner = std::make_unique<Spawner>(io, listeners, settings.env, executable);
+    REQUIRE(spawner->prepare("name = \"site\"").has_value());
+    pool = std::make_unique<Pool>(io, settings, *spawner, log, [] {});
+    pool->start();
+  }
+  ~Stage() {
+    pool->stop_at_once();
+    eventually([&] { return pool->is_empty(); });
+  }
+
+  // Generous: it ends when the condition holds, and only a failing test waits for the end.
+  template <class Condition>
+  bool eventually(Condition condition) {
+    const auto limit = std::chrono::steady_clock::now() + 30s;
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > limit) return false;
+      io.run_for(5ms);
+      io.restart();
+      pool->tick();
+    }
+    return true;
+  }
+
+  std::set<pid_t> pids() const {
+    std::set<pid_t> pids;
+    for (const auto& worker : pool->status().workers)
+      if (worker.state == WorkerState::ready) pids.insert(worker.pid);
+    return pids;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("workers start clean, with their descriptors and nothing else", "[supervisor]") {
+  // fake_worker looks at its descriptors, signals and process group itself, and exits when something is wrong.
+  std::signal(SIGUSR2, SIG_IGN);
+  const int leak = ::open("/dev/null", O_RDONLY);  // without close-on-exec
+  Stage stage("serve", 3);
+  CHECK(stage.eventually([&] { return stage.pool->is_complete(); }));
+  CHECK(stage.log.count("worker started") == 3);
+  CHECK(stage.log.count("python=name = \"site\"") == 3);  // each has read the settings from their beginning
+  ::close(leak);
+  std::signal(SIGUSR2, SIG_DFL);
+}
+
+TEST_CASE("a worker that is killed is replaced in its slot", "[supervisor]") {
+  Stage stage("serve");
+  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  const auto before = stage.pids();
+  REQUIRE(::kill(*before.begin(), SIGKILL) == 0);
+  REQUIRE(stage.eventually([&] { return stage.log.count("worker died") == 1; }));
+  CHECK(stage.log.count("signal=SIGKILL requests=0") == 1);
+  CHECK(stage.log.count("next=restart in 0.1s") == 1);
+  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  CHECK(stage.pids().size() == 2);
+  CHECK(stage.pids() != before);
+  CHECK(stage.pool->status().restarts == 1);
+}
+
+TEST_CASE("recycling replaces all workers one by one and the pool is never short of one", "[supervisor]") {
+  Stage stage("serve", 2);
+  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  const auto before = stage.pids();
+  CHECK(stage.pool->recycle(std::nullopt, RecycleReason::operator_asked) == 2);
+  bool was_always_complete = true;
+  REQUIRE(stage.eventually([&] {
+    was_always_complete = was_always_complete && stage.pool->is_complete();
+    return stage.log.count("worker exited") == 2;
+  }));
+  CHECK(was_always_complete);
+  for (const pid_t pid : stage.pids()) CHECK_FALSE(before.contains(pid));
+  CHECK(stage.pool->status().recycled.at(RecycleReason::operator_asked) == 2);
+  CHECK(stage.log.count("worker retiring pool=site gen=1") == 2);
+  CHECK(stage.pool->recycle(9, RecycleReason::operator_asked) == 0);
+}
+
+TEST_CASE("a first start that fails is told once, with the traceback, and leaves nothing running", "[supervisor]") {
+  Stage stage("fail", 4);
+  REQUIRE(stage.eventually([&] { return stage.pool->is_empty(); }));
+  CHECK(stage.pool->has_failed_start());
+  CHECK(stage.log.count("cannot start") == 1);
+  CHECK(stage.log.count("step=import error=ImportError: no\nTraceback: somewhere") == 1);
+  CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);  // no child, not even a dead one
+}
+
+TEST_CASE("a worker that dies silently before it is ready fails the first start", "[supervisor]") {
+  Stage stage("crash", 2);
+  REQUIRE(stage.eventually([&] { return stage.pool->is_empty(); }));
+  CHECK(stage.pool->has_failed_start());
+  CHECK(stage.log.count("cannot start") == 1);
+  CHECK(stage.log.count("ended by SIGABRT before it was ready") == 1);
+}
+
+TEST_CASE("a worker that does not get ready in time fails the first start", "[supervisor]") {
+  Stage stage("hang", 1);
+  stage.settings.workers.startup_timeout = 50ms;
+  REQUIRE(stage.eventually([&] { return stage.pool->is_empty(); }));
+  CHECK(stage.pool->has_failed_start());
+  CHECK(stage.log.count("cannot start") == 1);
+  CHECK(stage.log.count("not ready within 0.1s (app.workers.startup_timeout)") == 1);
+}
+
+TEST_CASE("a program that cannot be executed fails the first start", "[supervisor]") {
+  const int before = open_descriptors();
+  {
+    Stage stage("serve", 2, "/nonexistent/stint");
+    CHECK(stage.pool->has_failed_start());
+    CHECK(stage.log.count("cannot start") == 1);
+    CHECK(stage.log.count("No such file or directory") == 1);
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+  }
+  CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("when replacements cannot start the workers that serve stay", "[supervisor]") {
+  char marker[] = "/tmp/stint-pool-XXXXXX";
+  ::close(::mkstemp(marker));
+  std::filesystem::remove(marker);
+  {
+    Stage stage(std::string("serve, then ") + marker, 2);
+    REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+    const auto before = stage.pids();
+    std::ofstream(marker) << "now";
+    stage.pool->recycle(std::nullopt, RecycleReason::reload);
+    REQUIRE(stage.eventually([&] { return stage.log.count("worker failed to start") >= 3; }));
+    CHECK_FALSE(stage.pool->has_failed_start());
+    CHECK(stage.pids() == before);
+    CHECK(stage.log.count("next=another worker has its slot") >= 2);
+
+    std::filesystem::remove(marker);
+    REQUIRE(stage.eventually([&] { return stage.log.count("worker exited") == 2; }));
+    for (const pid_t pid : stage.pids()) CHECK_FALSE(before.contains(pid));
+  }
+  std::filesystem::remove(marker);
+}
+
+TEST_CASE("slots come and go with the operator's wish, but one stays", "[supervisor]") {
+  Stage stage("serve", 1);
+  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  stage.pool->grow();
+  REQUIRE(stage.eventually([&] { return stage.pids().size() == 2; }));
+  stage.pool->shrink();
+  REQUIRE(stage.eventually([&] { return stage.log.count("worker exited") == 1; }));
+  stage.pool->shrink();
+  CHECK(stage.log.count("the last worker stays") == 1);
+  CHECK(stage.pids().size() == 1);
+}
+
+TEST_CASE("a stop ends all workers and nothing is left", "[supervisor]") {
+  const int before = open_descriptors();
+  {
+    Stage stage("serve", 3);
+    REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+    stage.pool->stop();
+    REQUIRE(stage.eventually([&] { return stage.pool->is_empty(); }));
+    CHECK(stage.log.count("worker exited") == 3);
+    CHECK(stage.log.count("reason=stop") == 3);
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+  }
+  CHECK(open_descriptors() == before);
+}

@@ -1,0 +1,133 @@
+#include "embed/error_stream.h"
+
+#include "embed/py_text.h"
+
+#include <new>
+#include <string>
+#include <string_view>
+
+namespace stint::embed {
+namespace {
+
+// A line that never ends is cut into pieces of this size.
+constexpr std::size_t longest_line = 64 * 1024;
+
+struct Stream {
+  PyObject_HEAD Log* log;
+  unsigned worker;
+  PyObject* request_id;
+  std::string partial;  // UTF-8; with the GIL held only
+};
+
+Stream* as_stream(PyObject* object) { return reinterpret_cast<Stream*>(object); }
+
+void log_lines(Log& log, unsigned worker, std::string_view request_id, std::string_view text) {
+  while (!text.empty()) {
+    std::size_t end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+    log.write(LogLevel::error, "application", {{"worker", worker}, {"request", request_id}, {"text", line}});
+  }
+}
+
+// Logs `text`, all of it lines, without the GIL: the log may wait for its reader.
+void log_without_gil(const Gil& gil, Stream* stream, const std::string& text) {
+  std::string request_id = utf8(gil, stream->request_id);
+  GilReleased released(gil);
+  log_lines(*stream->log, stream->worker, request_id, text);
+}
+
+void put(const Gil& gil, Stream* stream, const std::string& text) {
+  std::size_t complete = text.rfind('\n');
+  if (complete == std::string::npos) {
+    stream->partial += text;
+    if (stream->partial.size() < longest_line) return;
+    log_without_gil(gil, stream, std::exchange(stream->partial, {}));
+    return;
+  }
+  // What belongs to the lines is taken before the GIL goes: another thread may write meanwhile.
+  std::string lines = std::exchange(stream->partial, text.substr(complete + 1)) + text.substr(0, complete + 1);
+  log_without_gil(gil, stream, lines);
+}
+
+bool put_str(const Gil& gil, Stream* stream, PyObject* text) {
+  if (!PyUnicode_Check(text)) {
+    PyErr_Format(PyExc_TypeError, "wsgi.errors: write() takes str, not %s", Py_TYPE(text)->tp_name);
+    return false;
+  }
+  put(gil, stream, utf8(gil, text));
+  return true;
+}
+
+PyObject* write(PyObject* self, PyObject* text) noexcept {
+  if (!put_str(gil_of_caller(), as_stream(self), text)) return nullptr;
+  return PyLong_FromSsize_t(PyUnicode_GET_LENGTH(text));
+}
+
+PyObject* writelines(PyObject* self, PyObject* lines) noexcept {
+  const Gil gil = gil_of_caller();
+  PyRef iterator = PyRef::steal(PyObject_GetIter(lines));
+  if (!iterator) return nullptr;
+  while (PyRef line = PyRef::steal(PyIter_Next(iterator.get()))) {
+    if (!put_str(gil, as_stream(self), line.get())) return nullptr;
+  }
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* flush(PyObject* self, PyObject*) noexcept {
+  const Gil gil = gil_of_caller();
+  Stream* stream = as_stream(self);
+  if (!stream->partial.empty()) log_without_gil(gil, stream, std::exchange(stream->partial, {}));
+  Py_RETURN_NONE;
+}
+
+void dealloc(PyObject* self) {
+  const Gil gil = gil_of_caller();
+  Stream* stream = as_stream(self);
+  // With the GIL: it must not change hands in the middle of a deallocation.
+  if (!stream->partial.empty()) {
+    log_lines(*stream->log, stream->worker, utf8(gil, stream->request_id), stream->partial);
+  }
+  Py_DECREF(stream->request_id);
+  stream->partial.~basic_string();
+  Py_TYPE(self)->tp_free(self);
+}
+
+PyMethodDef methods[] = {
+    {"write", write, METH_O, "write(str) -> number of characters"},
+    {"writelines", writelines, METH_O, "writelines(iterable of str)"},
+    {"flush", flush, METH_NOARGS, "flush()"},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyTypeObject make_type() {
+  PyTypeObject made = {PyVarObject_HEAD_INIT(nullptr, 0)};
+  made.tp_name = "stint.ErrorStream";
+  made.tp_basicsize = sizeof(Stream);
+  made.tp_dealloc = dealloc;
+  made.tp_flags = Py_TPFLAGS_DEFAULT;
+  made.tp_doc = "wsgi.errors: lines for the server's log";
+  made.tp_methods = methods;
+  return made;
+}
+
+PyTypeObject type = make_type();
+
+}  // namespace
+
+bool ready_error_stream_type(const Gil&) { return PyType_Ready(&type) == 0; }
+
+PyRef make_error_stream(const Gil&, Log& log, unsigned worker, PyObject* request_id) {
+  Stream* stream = PyObject_New(Stream, &type);
+  if (stream == nullptr) return {};
+  stream->log = &log;
+  stream->worker = worker;
+  Py_INCREF(request_id);
+  stream->request_id = request_id;
+  new (&stream->partial) std::string;
+  return PyRef::steal(reinterpret_cast<PyObject*>(stream));
+}
+
+}  // namespace stint::embed

@@ -1,0 +1,40 @@
+// One call into the application, as start_response, write() and the iteration share it. Lives on the stack of
+// WsgiApplication::call; the Python objects that point to it are disconnected before it goes.
+#pragma once
+
+#include "embed/fork_check.h"
+#include "embed/gil.h"
+
+#include "stint/response_sink.h"
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace stint::embed {
+
+struct Exchange {
+  ResponseSink& sink;
+  bool is_head_request = false;
+  std::vector<HeaderField>& fields;  // scratch memory of start_response, kept between calls
+
+  const unsigned forks_before = forks_so_far();
+  const unsigned long thread = PyThread_get_thread_ident();  // the one that runs WsgiApplication::call
+  std::optional<std::uint64_t> content_length;               // declared by the application in the head that counts
+  bool is_flushing = false;      // the GIL is away and the sink is in use: nobody else may touch it
+  bool is_client_gone = false;   // flush() said so: nothing more is wanted
+  bool has_failed_late = false;  // start_response(…, exc_info) came after the head was sent
+
+  // Gives what is queued to the kernel, without the GIL. False: the client is gone.
+  bool flush(const Gil& gil) {
+    is_flushing = true;
+    {
+      GilReleased released(gil);
+      is_client_gone = !sink.flush().has_value();
+    }
+    is_flushing = false;
+    return !is_client_gone;
+  }
+};
+
+}  // namespace stint::embed

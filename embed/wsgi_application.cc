@@ -1,0 +1,109 @@
+#include "embed/wsgi_application.h"
+
+#include "embed/error_stream.h"
+#include "embed/input_stream.h"
+#include "embed/py_error.h"
+#include "embed/py_text.h"
+#include "embed/released_objects.h"
+#include "embed/response_iterable.h"
+#include "embed/start_response.h"
+
+namespace stint::embed {
+namespace {
+
+// Each request runs in a context of its own, so that no contextvars leak into the next. (From Python a context can only
+// be run within; a C extension that enters one and does not leave it makes leaving ours an error, which is forgotten.)
+class RequestContext {
+ public:
+  explicit RequestContext(const Gil&) : context_(PyRef::steal(PyContext_CopyCurrent())) {
+    if (context_ && PyContext_Enter(context_.get()) != 0) context_.reset();
+  }
+  RequestContext(const RequestContext&) = delete;
+  RequestContext& operator=(const RequestContext&) = delete;
+  ~RequestContext() {
+    if (context_ && PyContext_Exit(context_.get()) != 0) PyErr_Clear();
+  }
+  bool is_entered() const { return static_cast<bool>(context_); }
+
+ private:
+  PyRef context_;
+};
+
+}  // namespace
+
+std::unique_ptr<WsgiApplication> WsgiApplication::make(const Gil& gil, PyRef callable, const RuntimeOptions& options,
+                                                       LoadFailure& failure) {
+  std::unique_ptr<WsgiApplication> made(new WsgiApplication(std::move(callable), options));
+  if (made->environ_->prepare(gil)) return made;
+  PythonError error = take_python_error(gil);
+  failure.summary = std::move(error.summary);
+  failure.traceback = std::move(error.traceback);
+  // What was made goes while we hold the GIL; the destructor would wait for it.
+  made->environ_.reset();
+  made->callable_.reset();
+  return nullptr;
+}
+
+WsgiApplication::WsgiApplication(PyRef callable, const RuntimeOptions& options)
+    : log_(*options.log),
+      worker_(options.worker.slot),
+      callable_(std::move(callable)),
+      environ_(std::make_unique<EnvironBuilder>(options.worker, options.is_multiprocess)) {}
+
+WsgiApplication::~WsgiApplication() {
+  if (!callable_) return;
+  const Gil gil = acquire_gil();
+  environ_.reset();
+  callable_.reset();
+}
+
+std::optional<ApplicationFailure> WsgiApplication::call(const Request& request, ResponseSink& sink) noexcept {
+  const Gil gil = acquire_gil();
+  drop_released(gil);
+  Exchange exchange{.sink = sink, .is_head_request = request.method == "HEAD", .fields = fields_};
+  RequestContext context(gil);
+  if (!context.is_entered()) return take_python_error(gil).as_failure();
+  return call_in_context(gil, request, exchange);
+}
+
+std::optional<ApplicationFailure> WsgiApplication::call_in_context(const Gil& gil, const Request& request,
+                                                                   Exchange& exchange) {
+  PyRef request_id = latin1(gil, request.id);
+  InputStream input(gil, request.body);
+  StartResponse start_response(gil, exchange);
+  if (!request_id || input.object() == nullptr || start_response.callable() == nullptr) {
+    return take_python_error(gil).as_failure();
+  }
+  PyRef errors = make_error_stream(gil, log_, worker_, request_id.get());
+  if (!errors) return take_python_error(gil).as_failure();
+  PyRef environ = environ_->build(gil, request, request_id.get(), input.object(), errors.get());
+  if (!environ) return take_python_error(gil).as_failure();
+
+  PyObject* args[] = {environ.get(), start_response.callable()};
+  PyRef iterable = PyRef::steal(PyObject_Vectorcall(callable_.get(), args, std::size(args), nullptr));
+  leave_if_forked(gil, exchange.forks_before);
+  if (!iterable) return take_failure(gil, exchange);
+
+  auto failure = send_body(gil, exchange, iterable.get());
+  auto close_failure = close_iterable(gil, exchange, iterable.get());
+  // What close() raises concerns the application alone: its answer is whole, or has failed by itself.
+  if (close_failure) log_close_failure(gil, request_id.get(), *close_failure);
+  if (!failure && exchange.has_failed_late) {
+    failure = ApplicationFailure{"start_response was called with exc_info after the answer had begun", ""};
+  }
+  return failure;
+}
+
+void WsgiApplication::log_close_failure(const Gil& gil, PyObject* request_id, const ApplicationFailure& failure) {
+  std::string request = utf8(gil, request_id);
+  std::string text = "close() of the answer's iterable raised " + failure.summary;
+  GilReleased released(gil);
+  log_.write(LogLevel::error, "application", {{"worker", worker_}, {"request", request}, {"text", text}},
+             failure.traceback);
+}
+
+void WsgiApplication::tidy() noexcept {
+  if (has_released()) drop_released(acquire_gil());
+}
+
+}  // namespace stint::embed

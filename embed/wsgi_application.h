@@ -1,0 +1,37 @@
+// A WSGI callable as server/ calls it (PEP 3333).
+#pragma once
+
+#include "embed/environ.h"
+#include "embed/exchange.h"
+
+#include "stint/application.h"
+#include "stint/runtime.h"
+
+#include <memory>
+#include <vector>
+
+namespace stint::embed {
+
+class WsgiApplication final : public Application {
+ public:
+  // Null: `failure` has summary and traceback.
+  static std::unique_ptr<WsgiApplication> make(const Gil& gil, PyRef callable, const RuntimeOptions& options,
+                                               LoadFailure& failure);
+  ~WsgiApplication() override;  // takes the GIL
+
+  std::optional<ApplicationFailure> call(const Request& request, ResponseSink& sink) noexcept override;
+  void tidy() noexcept override;
+
+ private:
+  WsgiApplication(PyRef callable, const RuntimeOptions& options);
+  std::optional<ApplicationFailure> call_in_context(const Gil& gil, const Request& request, Exchange& exchange);
+  void log_close_failure(const Gil& gil, PyObject* request_id, const ApplicationFailure& failure);
+
+  Log& log_;
+  const unsigned worker_;
+  PyRef callable_;
+  std::unique_ptr<EnvironBuilder> environ_;
+  std::vector<HeaderField> fields_;  // scratch memory of start_response
+};
+
+}  // namespace stint::embed

@@ -154,9 +154,9 @@ void ResponseHead::append_to(std::string& out, BodyFraming framing, int version_
   out.append("HTTP/1.1 ").append(status_).append("\r\n");
 
   // RFC 9110 §8.6: no Content-Length in 204; in 304 and for HEAD it is the one GET would have got.
-  const bool shows_own_length = framing == BodyFraming::length || (framing == BodyFraming::none && code_ != 204);
+  const bool shows_length = framing == BodyFraming::length || (framing == BodyFraming::none && code_ != 204);
   const std::string_view lines = lines_;
-  if (shows_own_length) {
+  if (shows_length) {
     out.append(lines);
   } else {
     out.append(lines.substr(0, length_begin_)).append(lines.substr(length_end_));
@@ -166,7 +166,7 @@ void ResponseHead::append_to(std::string& out, BodyFraming framing, int version_
 
   if (framing == BodyFraming::chunked) {
     out.append("Transfer-Encoding: chunked\r\n");
-  } else if (framing == BodyFraming::length && !has_own_length_) {
+  } else if (shows_length && code_ != 304 && !has_own_length_ && content_length_) {
     char digits[20];
     const char* const end = std::to_chars(digits, digits + sizeof digits, *content_length_).ptr;
     out.append("Content-Length: ").append(digits, static_cast<std::size_t>(end - digits)).append("\r\n");

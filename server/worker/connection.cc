@@ -11,6 +11,8 @@ namespace stint::worker {
 namespace {
 // After so many pipelined requests in a row the loop turns to the other connections.
 constexpr unsigned run_most = 16;
+// Orders of the supervisor wait on the channel while a call runs; a shorter one they can wait for.
+constexpr std::chrono::milliseconds long_call{1};
 // An idle connection does not keep more than this of what it has used.
 constexpr std::size_t kept_capacity = 1024;
 
@@ -27,7 +29,7 @@ Connection::Connection(ConnectionServices& services, std::size_t slot, net::Acce
       remote_(net::text_of(accepted.peer)),
       local_(net::local_address_of(socket_.get())),
       parser_(services.head_limits),
-      writer_(queue_, *this, services.clock, services.is_draining) {}
+      writer_(queue_, *this, services.clock) {}
 
 Result<void> Connection::start() {
   services_.deadlines.head.arm(*this, services_.loop.now());
@@ -310,6 +312,12 @@ Result<void> Connection::wait_until_sent() {
   return {};
 }
 
+// A call of more than a moment may have missed an order to retire: its answer has to announce the close.
+bool Connection::is_draining() {
+  if (!services_.is_draining && std::chrono::steady_clock::now() - began_ > long_call) services_.look_for_orders();
+  return services_.is_draining;
+}
+
 void Connection::finish_request() {
   disarm();
   log_access();
@@ -328,7 +336,7 @@ void Connection::enter_idle() {
   head_ = {};
   parser_.reset();
   spool_.clear();
-  services_.deadlines.idle.arm(*this, services_.loop.now());
+  (services_.is_stopping ? services_.deadlines.last_idle : services_.deadlines.idle).arm(*this, services_.loop.now());
 }
 
 void Connection::log_access() {
@@ -410,12 +418,8 @@ void Connection::on_deadline() {
   }
 }
 
-void Connection::drain(bool now) {
-  if (state_ != State::idle || !now) return;
-  char byte = 0;
-  // A request that is already here is answered, and its answer announces the close.
-  if (::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) return;
-  close();
+void Connection::expect_end() {
+  if (state_ == State::idle) services_.deadlines.last_idle.arm(*this, services_.loop.now());
 }
 
 }  // namespace stint::worker

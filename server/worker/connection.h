@@ -35,7 +35,7 @@ namespace stint::worker {
 
 struct ConnectionServices;
 
-class Connection final : public Watcher, public Timed, private FlushWaiter {
+class Connection final : public Watcher, public Timed, private ResponseHost {
  public:
   enum class State { idle, reading_head, reading_body, waiting, calling, writing, lingering, closed };
 
@@ -49,9 +49,9 @@ class Connection final : public Watcher, public Timed, private FlushWaiter {
   void on_ready(std::uint32_t events) override;
   void on_deadline() override;
 
-  // The worker drains: what has begun is finished, and the next answer announces the close. `now`: a connection on
-  // which nothing has begun is closed at once instead of at its next request.
-  void drain(bool now);
+  // The server stops: what has begun is finished, and a connection on which nothing has begun is closed soon instead of
+  // at its next request.
+  void expect_end();
   // Its turn has come (Dispatcher). REQUIRES: state waiting.
   void serve_waiting();
   void close();
@@ -78,6 +78,7 @@ class Connection final : public Watcher, public Timed, private FlushWaiter {
   void send_queued();
   void finish_request();  // all of it is with the kernel
   Result<void> wait_until_sent() override;
+  bool is_draining() override;
   void log_access();
 
   void linger();

@@ -19,7 +19,8 @@ ConnectionServices::ConnectionServices(const Settings& settings, unsigned slot, 
       deadlines(settings.http),
       dispatcher(application, settings, status_page, the_log),
       table(settings.http.max_connections) {
-  for (DeadlineList* list : {&deadlines.head, &deadlines.body, &deadlines.idle, &deadlines.write, &deadlines.linger}) {
+  for (DeadlineList* list :
+       {&deadlines.head, &deadlines.body, &deadlines.idle, &deadlines.write, &deadlines.linger, &deadlines.last_idle}) {
     loop.add(*list);
   }
 }

@@ -15,6 +15,7 @@
 #include "stint/log.h"
 #include "stint/settings.h"
 
+#include <functional>
 #include <memory>
 
 namespace stint::worker {
@@ -26,12 +27,16 @@ struct ConnectionDeadlines {
         body(settings.body_timeout),
         idle(settings.idle_timeout),
         write(settings.write_timeout),
-        linger(std::chrono::seconds(2)) {}
+        linger(std::chrono::seconds(2)),
+        last_idle(std::chrono::seconds(1)) {}
   DeadlineList head;  // from the first byte (or the accept) to the complete head
   DeadlineList body;  // between two reads of a body
   DeadlineList idle;
   DeadlineList write;   // between two writes of an answer
   DeadlineList linger;  // for the client to read a last answer and close
+  // Of a server that stops: a client that is talking gets its last answer with an announced close; one that is not is
+  // closed after this.
+  DeadlineList last_idle;
 };
 
 struct ConnectionServices {
@@ -52,7 +57,9 @@ struct ConnectionServices {
   RequestIds request_ids;
   http::DateClock clock;
   bool is_draining = false;
-  ConnectionTable table;  // last: its connections use all the rest
+  bool is_stopping = false;                       // drains, and no other worker will take over
+  std::function<void()> look_for_orders = [] {};  // reads the channel now; set by the worker
+  ConnectionTable table;                          // last: its connections use all the rest
 };
 
 }  // namespace stint::worker

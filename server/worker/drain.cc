@@ -9,7 +9,9 @@ void Drain::begin(bool is_stopping) {
     services_.is_draining = true;
     limit_.arm(*this, services_.loop.now());
   }
-  services_.table.for_each([&](Connection& connection) { connection.drain(is_stopping); });
+  if (!is_stopping || services_.is_stopping) return;
+  services_.is_stopping = true;
+  services_.table.for_each([](Connection& connection) { connection.expect_end(); });
 }
 
 void Drain::on_deadline() {

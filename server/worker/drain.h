@@ -19,8 +19,8 @@ class Drain final : private Timed {
     services_.loop.add(limit_);
   }
 
-  // `is_stopping`: no other worker will take over, so connections waiting in the listeners are taken first, and
-  // connections on which nothing has begun are closed now. A second call can only make it a stop.
+  // `is_stopping`: no other worker will take over, so connections waiting in the listeners are taken first, and idle
+  // ones are closed after a second. A second call can only make it a stop.
   void begin(bool is_stopping);
   bool has_begun() const { return services_.is_draining; }
   bool is_over() const { return services_.is_draining && services_.table.is_empty(); }

@@ -1,6 +1,6 @@
 // The ResponseSink of one connection: checks and frames an answer and queues its bytes (HTTP.md "Responses"). Reused
 // for each request of the connection. Run by the thread that runs the call; only flush() touches the socket, through
-// its FlushWaiter.
+// its ResponseHost.
 #pragma once
 
 #include "server/http/date.h"
@@ -13,19 +13,20 @@
 
 namespace stint::worker {
 
-// Who can wait until the queue is with the kernel: the connection.
-class FlushWaiter {
+// What a writer asks of its connection.
+class ResponseHost {
  public:
-  virtual Result<void> wait_until_sent() = 0;
+  virtual Result<void> wait_until_sent() = 0;  // until the queue is with the kernel
+  virtual bool is_draining() = 0;              // the worker retires: announce the close
 
  protected:
-  virtual ~FlushWaiter() = default;
+  virtual ~ResponseHost() = default;
 };
 
 class ResponseWriter final : public ResponseSink {
  public:
-  ResponseWriter(OutputQueue& queue, FlushWaiter& waiter, http::DateClock& clock, const bool& is_draining)
-      : queue_(queue), waiter_(waiter), clock_(clock), is_draining_(is_draining) {}
+  ResponseWriter(OutputQueue& queue, ResponseHost& host, http::DateClock& clock)
+      : queue_(queue), host_(host), clock_(clock) {}
 
   // A new answer. `wants_keep_alive`: the client's wish; a worker that drains announces the close all the same.
   // REQUIRES: `method` lives until finish().
@@ -39,7 +40,7 @@ class ResponseWriter final : public ResponseSink {
   void write(const BodyChunk& chunk) override;
   void write_file(UniqueFd file, std::uint64_t offset, std::uint64_t length) override;
   bool is_complete() const override;
-  Result<void> flush() override { return waiter_.wait_until_sent(); }
+  Result<void> flush() override { return host_.wait_until_sent(); }
 
   // An answer of the server itself: replaces a head not yet sent. Body: one line of text, of the status alone.
   // REQUIRES: !has_sent_head().
@@ -64,9 +65,8 @@ class ResponseWriter final : public ResponseSink {
   std::uint64_t admit(std::uint64_t length);  // how much of so many bytes the framing lets through
 
   OutputQueue& queue_;
-  FlushWaiter& waiter_;
+  ResponseHost& host_;
   http::DateClock& clock_;
-  const bool& is_draining_;
   http::ResponseHead head_;
   std::string_view method_;
   int version_minor_ = 1;

@@ -76,6 +76,7 @@ Result<void> Worker::start_serving() {
   }
   services_ = std::make_unique<ConnectionServices>(settings_, inheritance_.slot, *application_, *loop_, *page_,
                                                    *access_, *private_memory_, log_);
+  services_->look_for_orders = [this] { read_channel(); };
   acceptor_ = std::make_unique<Acceptor>(std::move(listeners), *services_);
   drain_ = std::make_unique<Drain>(*services_, *acceptor_, settings_.app.recycle.drain_timeout);
 

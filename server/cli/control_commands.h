@@ -1,0 +1,14 @@
+// `stint status`, `stint recycle` and `stint stop`: one question to the running server's control socket each. Run in a
+// process of their own; `path` is the socket's. They return the exit code: 0, or 1 with one sentence on stderr.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace stint::cli {
+
+int run_status(const std::string& path, bool json);
+int run_recycle(const std::string& path, std::optional<unsigned> slot);  // nullopt: all, one by one
+int run_stop(const std::string& path, bool wait);                        // wait: until the process has gone
+
+}  // namespace stint::cli

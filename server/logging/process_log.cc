@@ -1,0 +1,103 @@
+#include "server/logging/process_log.h"
+
+#include <spdlog/logger.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+
+namespace stint::logging {
+
+namespace {
+
+void append_escaped(std::string& out, std::string_view text, std::string_view kept_controls, bool is_quoted) {
+  static constexpr char digits[] = "0123456789abcdef";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 || byte == 0x7f) && kept_controls.find(c) == std::string_view::npos) {
+      out.append("\\x").push_back(digits[byte >> 4]);
+      out.push_back(digits[byte & 15]);
+      continue;
+    }
+    if (is_quoted && (c == '"' || c == '\\')) out.push_back('\\');
+    out.push_back(c);
+  }
+}
+
+void append_value(std::string& out, std::string_view value) {
+  if (!value.empty() && value.find_first_of(" =\"\\\t\r\n") == std::string_view::npos) {
+    return append_escaped(out, value, {}, false);
+  }
+  out.push_back('"');
+  append_escaped(out, value, {}, true);
+  out.push_back('"');
+}
+
+spdlog::level::level_enum spdlog_level(LogLevel level) {
+  switch (level) {
+    case LogLevel::debug:
+      return spdlog::level::debug;
+    case LogLevel::info:
+      return spdlog::level::info;
+    case LogLevel::warning:
+      return spdlog::level::warn;
+    case LogLevel::error:
+      return spdlog::level::err;
+  }
+  return spdlog::level::err;
+}
+
+}  // namespace
+
+ProcessLog::ProcessLog(LogSettings settings, std::string who)
+    : settings_(std::move(settings)), who_(std::move(who)), level_(settings_.level) {}
+ProcessLog::~ProcessLog() = default;
+
+Result<std::unique_ptr<ProcessLog>> ProcessLog::open(const LogSettings& settings, std::string who) {
+  std::unique_ptr<ProcessLog> log(new ProcessLog(settings, std::move(who)));
+  if (const Result<void> opened = log->open_sink(); !opened.has_value()) return opened.error();
+  return log;
+}
+
+Result<void> ProcessLog::open_sink() {
+  try {
+    spdlog::sink_ptr sink;
+    if (settings_.error == "-") {
+      sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    } else {
+      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings_.error);
+    }
+    auto logger = std::make_shared<spdlog::logger>(who_, std::move(sink));
+    logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %l %n[%P]: %v");
+    logger->set_level(spdlog_level(level_));
+    logger->flush_on(spdlog::level::trace);
+    logger_ = std::move(logger);
+    return {};
+  } catch (const spdlog::spdlog_ex& failure) {
+    return error_because(std::string("open the log ") + settings_.error + ": " + failure.what());
+  }
+}
+
+void ProcessLog::write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields,
+                       std::string_view detail) {
+  std::string line(message);
+  bool is_first = true;
+  for (const LogField& field : fields) {
+    line.append(is_first ? "  " : " ").append(field.name).push_back('=');
+    is_first = false;
+    append_value(line, field.value);
+  }
+  if (!detail.empty()) {
+    line.push_back('\n');
+    while (detail.ends_with('\n')) detail.remove_suffix(1);
+    append_escaped(line, detail, "\n\t", false);
+  }
+  logger_->log(spdlog_level(level), spdlog::string_view_t(line.data(), line.size()));
+}
+
+void ProcessLog::reopen() {
+  if (settings_.error == "-") return;
+  if (const Result<void> opened = open_sink(); !opened.has_value()) {
+    warning("log not reopened", {{"error", opened.error().text()}, {"next", "the old file stays in use"}});
+  }
+}
+
+}  // namespace stint::logging

@@ -1,0 +1,45 @@
+// The log of one of our processes, on spdlog: who says it, a fixed message, facts as fields, one line each.
+//
+//   2026-03-01 12:00:00.123 warning supervisor[4100]: worker died  pool=site worker=3 signal=SIGSEGV next="restart in
+//   1s"
+//
+// Several processes append to one file; each line is one write. Values are quoted where they would not read as one
+// word, and control characters are escaped, so that no client and no application can forge a line.
+#pragma once
+
+#include "stint/log.h"
+#include "stint/result.h"
+#include "stint/settings.h"
+
+#include <memory>
+#include <string>
+
+namespace spdlog {
+class logger;
+}
+
+namespace stint::logging {
+
+class ProcessLog final : public Log {
+ public:
+  // `who`: "supervisor", "worker site/3". Error: the file cannot be opened.
+  static Result<std::unique_ptr<ProcessLog>> open(const LogSettings& settings, std::string who);
+  ~ProcessLog() override;
+
+  void write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields,
+             std::string_view detail) override;
+  bool is_on(LogLevel level) const override { return level >= level_; }
+  // After log rotation: opens the path anew; on failure the old file stays in use, and says so.
+  void reopen();
+
+ private:
+  ProcessLog(LogSettings settings, std::string who);
+  Result<void> open_sink();
+
+  const LogSettings settings_;
+  const std::string who_;
+  const LogLevel level_;
+  std::shared_ptr<spdlog::logger> logger_;
+};
+
+}  // namespace stint::logging

@@ -1,0 +1,203 @@
+// The composition root: arguments → settings → role → run. Everything that Stint is made of is put together here, in
+// order, and handed in; no room knows another one's maker.
+//
+//   stint serve …   the supervisor          serve_role
+//   stint worker …  a worker (internal)     worker_role
+//   the rest        questions and orders    run(const cli::…&)
+
+#include "config/loader.h"
+#include "server/cli/command_line.h"
+#include "server/cli/config_commands.h"
+#include "server/cli/control_commands.h"
+#include "server/control/control_place.h"
+#include "server/control/inheritance.h"
+#include "server/logging/process_log.h"
+#include "server/net/listener.h"
+#include "server/runtime_loader/runtime_loader.h"
+#include "server/supervisor/supervisor.h"
+#include "server/worker/worker.h"
+
+#include <bsd/unistd.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace stint {
+namespace {
+
+// DESIGN's exit codes.
+constexpr int done = 0;
+constexpr int failed = 1;
+constexpr int invalid = 2;
+
+int fail(int code, const std::string& sentence) {
+  std::fprintf(stderr, "stint: %s\n", sentence.c_str());
+  return code;
+}
+
+// --- serve: the supervisor
+// ---------------------------------------------------------------------------------------------
+
+int serve_role(const cli::Serve& command) {
+  const std::variant<config::Loaded, config::Problems> loaded = cli::load_settings(command.settings);
+  if (const auto* problems = std::get_if<config::Problems>(&loaded)) {
+    cli::print_problems(*problems);
+    return invalid;
+  }
+  const Settings& settings = std::get<config::Loaded>(loaded).settings;
+
+  std::vector<net::Listener> listeners;
+  for (const ListenAddress& address : settings.listen) {
+    Result<net::Listener> listener = net::open_listener(address);
+    if (!listener.has_value()) return fail(failed, listener.error().text());
+    listeners.push_back(std::move(*listener));
+  }
+
+  Result<std::unique_ptr<logging::ProcessLog>> log = logging::ProcessLog::open(settings.log, "supervisor");
+  if (!log.has_value()) return fail(failed, log.error().text());
+
+  ::setproctitle("-stint: supervisor %s", settings.app.name.c_str());
+  supervisor::Supervisor supervisor(settings, config::to_toml(settings), std::move(listeners), **log,
+                                    [&log] { (*log)->reopen(); });
+  return supervisor.run();
+}
+
+// --- worker
+// --------------------------------------------------------------------------------------------------------------
+
+// One named step of a start, timed.
+template <class Make>
+auto step(std::vector<StartStep>& steps, const char* name, Make make) {
+  const auto began = std::chrono::steady_clock::now();
+  auto made = make();
+  steps.push_back(
+      {name, std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began)});
+  return made;
+}
+
+worker::RuntimeStarter runtime_starter(const Settings& settings, const control::WorkerInheritance& inheritance,
+                                       Log& log) {
+  const WorkerIdentity identity{settings.app.name, inheritance.slot, inheritance.generation};
+  return [&settings, &log, identity, is_multiprocess = inheritance.is_multiprocess](
+             std::vector<StartStep>& steps, worker::StartedRuntime& started) -> std::optional<LoadFailure> {
+    const auto python = step(steps, "python", [&] { return runtime_loader::ask_python(settings.app.venv); });
+    if (!python.has_value()) return LoadFailure{"python", python.error().text(), {}};
+    const auto opened = step(steps, "libpython", [&] { return runtime_loader::open_runtime(*python); });
+    if (!opened.has_value()) return LoadFailure{"libpython", opened.error().text(), {}};
+    Result<std::unique_ptr<Runtime>> runtime = opened->module->start({.app = &settings.app,
+                                                                      .worker = identity,
+                                                                      .is_multiprocess = is_multiprocess,
+                                                                      .python = python->executable,
+                                                                      .log = &log});
+    if (!runtime.has_value()) return LoadFailure{"interpreter", runtime.error().text(), {}};
+    started.runtime = std::move(*runtime);
+    started.python = python->version + " (" + python->executable + ")";
+    return std::nullopt;
+  };
+}
+
+Result<std::string> read_all(int file) {
+  struct stat status{};
+  if (::fstat(file, &status) < 0) return system_error("read the settings handed down");
+  std::string text(static_cast<std::size_t>(status.st_size), '\0');
+  if (::pread(file, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+    return system_error("read the settings handed down");
+  }
+  return text;
+}
+
+int worker_role(const cli::Worker& command) {
+  Result<control::WorkerInheritance> inheritance = control::take_inheritance(command.arguments);
+  if (!inheritance.has_value()) return fail(invalid, inheritance.error().text());
+  Result<std::string> text = read_all(inheritance->settings.get());
+  if (!text.has_value()) return fail(failed, text.error().text());
+  const config::Input input{.source = config::Source{"settings of the supervisor", std::move(*text)},
+                            .overrides = {},
+                            .port = std::nullopt,
+                            .working_directory = std::filesystem::current_path().string()};
+  const std::variant<config::Loaded, config::Problems> loaded = config::load(input);
+  if (const auto* problems = std::get_if<config::Problems>(&loaded)) {
+    cli::print_problems(*problems);
+    return invalid;
+  }
+  const Settings& settings = std::get<config::Loaded>(loaded).settings;
+
+  const std::string place = settings.app.name + "/" + std::to_string(inheritance->slot);
+  ::setproctitle("-stint: worker %s gen %u", place.c_str(), inheritance->generation);
+  Result<std::unique_ptr<logging::ProcessLog>> log = logging::ProcessLog::open(settings.log, "worker " + place);
+  if (!log.has_value()) return fail(failed, log.error().text());
+
+  worker::RuntimeStarter starter = runtime_starter(settings, *inheritance, **log);
+  worker::Worker worker(settings, std::move(*inheritance), std::move(starter), **log, [&log] { (*log)->reopen(); });
+  const int code = worker.run();
+  std::fflush(nullptr);
+  ::_exit(code);  // no destructors: Python is still there, and threads of the application may be
+}
+
+// --- questions and orders
+// -----------------------------------------------------------------------------------------------
+
+// The control socket of the server that is meant, or the exit code.
+std::variant<std::string, int> control_path(const cli::ServerArguments& server) {
+  if (server.socket) return *server.socket;
+  if (!server.file && !std::filesystem::exists("stint.toml")) return control::default_control_path();
+  const auto loaded = cli::load_settings({.file = server.file, .overrides = {}});
+  if (const auto* problems = std::get_if<config::Problems>(&loaded)) {
+    cli::print_problems(*problems);
+    return invalid;
+  }
+  const std::string& configured = std::get<config::Loaded>(loaded).settings.control_socket;
+  return configured.empty() ? control::default_control_path() : configured;
+}
+
+template <class Order>
+int with_server(const cli::ServerArguments& server, Order order) {
+  const std::variant<std::string, int> path = control_path(server);
+  if (const int* code = std::get_if<int>(&path)) return *code;
+  return order(std::get<std::string>(path));
+}
+
+struct Run {
+  int operator()(const cli::Serve& command) const { return serve_role(command); }
+  int operator()(const cli::Worker& command) const { return worker_role(command); }
+  int operator()(const cli::Check& command) const { return cli::run(command); }
+  int operator()(const cli::ConfigShow& command) const { return cli::run(command); }
+  int operator()(const cli::ConfigDefault& command) const { return cli::run(command); }
+  int operator()(const cli::ConfigSchema& command) const { return cli::run(command); }
+  int operator()(const cli::Status& command) const {
+    return with_server(command.server, [&](const std::string& path) { return cli::run_status(path, command.is_json); });
+  }
+  int operator()(const cli::Recycle& command) const {
+    return with_server(command.server, [&](const std::string& path) { return cli::run_recycle(path, command.slot); });
+  }
+  int operator()(const cli::Stop& command) const {
+    return with_server(command.server, [](const std::string& path) { return cli::run_stop(path, true); });
+  }
+  int operator()(const cli::Version&) const {
+    std::puts("stint " STINT_VERSION);
+    return done;
+  }
+  int operator()(const cli::Help& command) const {
+    std::fputs(command.text.c_str(), stdout);
+    return done;
+  }
+  int operator()(const cli::UsageError& command) const { return fail(invalid, command.text); }
+};
+
+}  // namespace
+}  // namespace stint
+
+int main(int argc, char** argv, char** environment) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  ::setproctitle_init(argc, argv, environment);
+  try {
+    return std::visit(stint::Run{}, stint::cli::parse_command_line(arguments));
+  } catch (const std::exception& failure) {  // start-up only: nothing that serves throws
+    return stint::fail(stint::failed, failure.what());
+  }
+}

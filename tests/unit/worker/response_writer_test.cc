@@ -9,16 +9,17 @@
 
 using stint::HeaderField;
 using stint::UniqueFd;
-using stint::worker::FlushWaiter;
+using stint::worker::ResponseHost;
 using stint::worker::OutputQueue;
 using stint::worker::ResponseWriter;
 
 namespace {
 
 // A writer whose queued bytes can be looked at.
-struct Bench : FlushWaiter {
-  Bench() : writer(queue, *this, clock, is_draining) {}
+struct Bench : ResponseHost {
+  Bench() : writer(queue, *this, clock) {}
   stint::Result<void> wait_until_sent() override { return {}; }
+  bool is_draining() override { return drains; }
   std::string sent() {
     int fds[2];
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
@@ -35,7 +36,7 @@ struct Bench : FlushWaiter {
 
   OutputQueue queue;
   stint::http::DateClock clock;
-  bool is_draining = false;
+  bool drains = false;
   ResponseWriter writer;
 };
 
@@ -105,7 +106,7 @@ TEST_CASE("a worker that begins to drain during the call announces the close", "
   Bench bench;
   bench.writer.begin("GET", 1, true);
   bench.ok();
-  bench.is_draining = true;
+  bench.drains = true;
   bench.writer.write({.bytes = "x"});
   bench.writer.finish();
   CHECK_FALSE(bench.writer.keeps_alive());

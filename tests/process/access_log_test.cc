@@ -1,0 +1,85 @@
+#include "tests/process/story.h"
+
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+
+#include <regex>
+
+namespace stint::test {
+namespace {
+
+bool has_line(const std::string& text, const std::string& pattern) {
+  return std::regex_search(text, std::regex("(^|\n)" + pattern + "\n"));
+}
+
+TEST_CASE("each request has its line in combined format on standard output", "[process]") {
+  ServerProcess server({});
+  server.wait_until_ready();
+  HttpClient client(server.address());
+  client.request("GET", "/?x=1", {{"Referer", "http://a/\"b"}, {"User-Agent", "story\\1.0"}});
+  client.get("/no-such-page");
+  client.request("HEAD", "/");
+
+  const std::string time = R"(\[\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\])";
+  CHECK(eventually([&] {
+    return has_line(server.output(), "127\\.0\\.0\\.1 - - " + time +
+                                         R"( "GET /\?x=1 HTTP/1\.1" 200 13 "http://a/\\"b" "story\\\\1\.0")");
+  }));
+  CHECK(eventually([&] { return has_line(server.output(), ".*\"GET /no-such-page HTTP/1\\.1\" 404 13 \"-\" \"-\""); }));
+  CHECK(eventually([&] { return has_line(server.output(), ".*\"HEAD / HTTP/1\\.1\" 200 (-|0) \"-\" \"-\""); }));
+  INFO(server.output());
+  server.expect_clean_exit();
+}
+
+TEST_CASE("what a client sends cannot make a second line or a control sequence", "[process]") {
+  ServerProcess server({});
+  server.wait_until_ready();
+  HttpClient(server.address()).request("GET", "/%0A%1b[31m", {{"User-Agent", "caf\xc3\xa9\tx"}});
+  HttpClient refused(server.address());
+  refused.send("GET /\x1b[31m HTTP/1.1\r\nHost: a\r\n\r\n");
+  CHECK(refused.receive().status == 400);
+  CHECK(refused.receive_until_close() == "");
+
+  CHECK(eventually([&] { return server.output().find("\" 400 ") != std::string::npos; }));
+  for (const char byte : server.output()) CHECK((byte == '\n' || (byte >= ' ' && byte < 0x7f)));
+  for (const char byte : server.log()) CHECK(byte != '\x1b');
+  server.expect_clean_exit();
+}
+
+TEST_CASE("the json format is an object a line", "[process]") {
+  auto folder = std::make_unique<TemporaryFolder>();
+  const std::string log = folder->file("access.json");
+  ServerOptions options;
+  options.set = {{"log.access", "\"" + log + "\""}, {"log.format", "\"json\""}};
+  ServerProcess server(options, std::move(folder));
+  server.wait_until_ready();
+  fetch(server.address(), "/?\"quoted\"", {{"User-Agent", "a \"b\" \\ c"}});
+
+  CHECK(eventually([&] { return read_file(log).ends_with("\n"); }));
+  const std::string line = read_file(log);
+  INFO(line);
+  boost::system::error_code error;
+  const boost::json::value value = boost::json::parse(line.substr(0, line.find('\n')), error);
+  CHECK_FALSE(error.failed());
+  CHECK(value.is_object());
+  server.expect_clean_exit();
+}
+
+TEST_CASE("an Apache LogFormat string is taken as it is", "[process]") {
+  auto folder = std::make_unique<TemporaryFolder>();
+  const std::string log = folder->file("access.log");
+  ServerOptions options;
+  options.set = {{"log.access", "\"" + log + "\""}, {"log.format", R"('%m %U%q %>s %b %{X-Story}i %{X-Worker-Pid}o')"}};
+  ServerProcess server(options, std::move(folder));
+  server.wait_until_ready();
+  const std::string pid = std::to_string(server.ready_workers().at(0));
+  fetch(server.address(), "/pid?x=1", {{"X-Story", "yes"}});
+
+  const std::string line = "GET /pid?x=1 200 " + std::to_string(pid.size()) + " yes " + pid + "\n";
+  CHECK(eventually([&] { return read_file(log) == line; }));
+  INFO(read_file(log));
+  server.expect_clean_exit();
+}
+
+}  // namespace
+}  // namespace stint::test

@@ -1,0 +1,191 @@
+// Stories of signals to the supervisor, and of a worker that is killed.
+#include "tests/process/story.h"
+
+#include <signal.h>
+
+#include <algorithm>
+
+namespace stint::test {
+namespace {
+
+// A request that runs in the application now, on a connection of its own.
+struct RunningRequest {
+  RunningRequest(const ServerProcess& server, const std::string& seconds) : client(server.address()) {
+    const std::string file = server.folder().file("running");
+    client.send("GET /slow?seconds=" + seconds + "&touch=" + file + " HTTP/1.1\r\nHost: a\r\n\r\n");
+    REQUIRE(eventually([&] { return !read_file(file).empty(); }));
+    worker = std::stoi(read_file(file));
+  }
+  HttpClient client;
+  pid_t worker = 0;
+};
+
+TEST_CASE("TERM and INT let a running request complete, then everything ends with exit code 0", "[process]") {
+  const int number = GENERATE(SIGTERM, SIGINT);
+  ServerProcess server(with_workers(2));
+  server.wait_until_ready();
+  RunningRequest running(server, "1.5");
+  HttpClient idle(server.address());
+  CHECK(idle.get("/").status == 200);
+
+  server.signal(number);
+  const HttpResponse response = running.client.receive();
+  CHECK(response.status == 200);
+  CHECK(response.body == "slow but complete\n");
+  CHECK(response.announces_close());
+  // An idle connection does not hold the server up for its drain time-out of 30 s.
+  CHECK(server.wait_for_exit(15s) == 0);
+  server.expect_clean_exit();
+}
+
+TEST_CASE("a stop under load cuts no answer", "[process]") {
+  ServerProcess server(with_workers(2));
+  server.wait_until_ready();
+  Load load;
+  load.address = server.address();
+  load.requests = 10'000'000;
+  BackgroundLoad background(load);
+  CHECK(eventually([&] { return background.answers() > 2'000; }));
+
+  server.signal(SIGTERM);
+  CHECK(server.wait_for_exit(patience) == 0);
+  const LoadReport report = background.stop();
+  WARN(report.text());
+  // A request that crosses the close of its idle connection has not been read: its client may repeat it.
+  CHECK(report.truncated + report.malformed + report.wrong_status + report.timeouts == 0);
+  server.expect_clean_exit();
+}
+
+TEST_CASE("a stop at any moment of the start leaves nothing behind", "[process]") {
+  const int number = GENERATE(SIGTERM, SIGQUIT);
+  for (const auto delay : {0ms, 5ms, 10ms, 20ms, 30ms, 40ms, 60ms, 80ms, 120ms}) {
+    INFO("signal " << number << " after " << delay.count() << " ms");
+    ServerProcess server(with_workers(2));
+    // From here on the signals are its own: it logs that it starts workers after it has taken them over.
+    REQUIRE(eventually([&] { return server.log_count("worker started") >= 1; }));
+    std::this_thread::sleep_for(delay);
+    server.signal(number);
+    CHECK(server.wait_for_exit(patience) == 0);
+    server.expect_nothing_left();
+  }
+}
+
+TEST_CASE("QUIT ends everything at once, a running request too", "[process]") {
+  ServerProcess server(with_workers(2));
+  server.wait_until_ready();
+  RunningRequest running(server, "300");
+
+  server.signal(SIGQUIT);
+  CHECK(server.wait_for_exit(patience).has_value());
+  server.expect_nothing_left();
+}
+
+TEST_CASE("QUIT ends a drain that TERM began", "[process]") {
+  ServerProcess server({});
+  server.wait_until_ready();
+  RunningRequest running(server, "300");
+
+  server.signal(SIGTERM);
+  CHECK_FALSE(server.wait_for_exit(300ms).has_value());
+  server.signal(SIGQUIT);
+  CHECK(server.wait_for_exit(patience).has_value());
+  server.expect_nothing_left();
+}
+
+TEST_CASE("a drain ends at its time limit", "[process]") {
+  ServerOptions options;
+  options.set = {{"app.recycle.drain_timeout", "\"500ms\""}};
+  ServerProcess server(options);
+  server.wait_until_ready();
+  RunningRequest running(server, "300");
+
+  server.signal(SIGTERM);
+  CHECK(server.wait_for_exit(patience).has_value());
+  server.expect_nothing_left();
+}
+
+TEST_CASE("HUP replaces every worker and no request fails", "[process]") {
+  ServerProcess server(with_workers(2));
+  server.wait_until_ready();
+  const auto before = server.ready_workers();
+  Load load;
+  load.address = server.address();
+  load.requests = 10'000'000;
+  load.pause = 1ms;
+  BackgroundLoad background(load);
+
+  server.signal(SIGHUP);
+  CHECK(eventually([&] {
+    const auto now = server.ready_workers();
+    return now.size() == 2 && std::find_first_of(now.begin(), now.end(), before.begin(), before.end()) == now.end() &&
+           !is_running(before[0]) && !is_running(before[1]);
+  }));
+  const LoadReport report = background.stop();
+  WARN(report.text());
+  CHECK(report.failures() == 0);
+  CHECK(report.idle_closes == 0);
+  server.expect_clean_exit();
+}
+
+TEST_CASE("TTIN adds a worker, TTOU takes one away without a failed request", "[process]") {
+  ServerProcess server(with_workers(2));
+  server.wait_until_ready();
+  Load load;
+  load.address = server.address();
+  load.requests = 10'000'000;
+  load.pause = 1ms;
+  BackgroundLoad background(load);
+
+  server.signal(SIGTTIN);
+  CHECK(server.wait_for_ready_workers(3));
+  server.signal(SIGTTOU);
+  CHECK(server.wait_for_ready_workers(2));
+  const LoadReport report = background.stop();
+  WARN(report.text());
+  CHECK(report.failures() == 0);
+  CHECK(report.idle_closes == 0);
+  server.expect_clean_exit();
+}
+
+TEST_CASE("a worker that is killed is replaced, and the others serve on", "[process]") {
+  ServerProcess server(with_workers(2));
+  server.wait_until_ready();
+  RunningRequest running(server, "300");
+  const auto before = server.ready_workers();
+  const pid_t other = before[0] == running.worker ? before[1] : before[0];
+  HttpClient witness(server.address());  // the other worker's: this one is busy
+  CHECK(witness.get("/pid").body == std::to_string(other));
+
+  kill(running.worker, SIGKILL);
+  CHECK(witness.get("/pid").body == std::to_string(other));
+  CHECK(eventually([&] {
+    const auto now = server.ready_workers();
+    return now.size() == 2 && std::count(now.begin(), now.end(), running.worker) == 0 &&
+           std::count(now.begin(), now.end(), other) == 1;
+  }));
+  CHECK(witness.get("/pid").body == std::to_string(other));
+  CHECK(server.log_count("SIGKILL") >= 1);
+  server.expect_clean_exit();
+}
+
+TEST_CASE("USR1 opens the access log again", "[process]") {
+  auto folder = std::make_unique<TemporaryFolder>();
+  const std::string log = folder->file("access.log"), moved = folder->file("access.log.1");
+  ServerOptions options;
+  options.set = {{"log.access", "\"" + log + "\""}};
+  ServerProcess server(options, std::move(folder));
+  server.wait_until_ready();
+  CHECK(fetch(server.address(), "/?before").status == 200);
+  CHECK(eventually([&] { return read_file(log).find("/?before") != std::string::npos; }));
+
+  std::filesystem::rename(log, moved);
+  server.signal(SIGUSR1);
+  CHECK(eventually([&] { return std::filesystem::exists(log); }));
+  CHECK(eventually([&] {
+    return fetch(server.address(), "/?after").status == 200 && read_file(log).find("/?after") != std::string::npos;
+  }));
+  server.expect_clean_exit();
+}
+
+}  // namespace
+}  // namespace stint::test

@@ -1,0 +1,82 @@
+#include "tests/support/command.h"
+
+#include "tests/support/eventually.h"
+#include "tests/support/temporary_folder.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <system_error>
+
+namespace stint::test {
+namespace {
+
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+}  // namespace
+
+pid_t start(const CommandLine& command) {
+  std::vector<std::string> arguments = command.arguments;
+  std::vector<std::string> environment = command.environment;
+  // Locale is left out on purpose: a bare machine has none.
+  for (const char* name : {"PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
+    if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);
+  }
+  const auto argument_pointers = pointers_to(arguments);
+  const auto environment_pointers = pointers_to(environment);
+  const std::string output = command.output, error = command.error, directory = command.working_directory;
+
+  const pid_t pid = fork();
+  if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  if (pid > 0) return pid;
+
+  // Only async-signal-safe calls from here on: the test may have threads.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  setsid();
+  const int in = open("/dev/null", O_RDONLY);
+  const int out = open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  const int err = open(error.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  if (in < 0 || out < 0 || err < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(126);
+  close_range(3, ~0u, 0);
+  if (chdir(directory.c_str()) != 0) _exit(126);
+  execve(argument_pointers[0], argument_pointers.data(), environment_pointers.data());
+  _exit(127);
+}
+
+std::optional<int> wait_for_exit(pid_t pid, std::chrono::milliseconds limit) {
+  int status = 0;
+  const bool has_ended = eventually(limit, [&] { return waitpid(pid, &status, WNOHANG) == pid; });
+  if (!has_ended) return std::nullopt;
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+CommandResult run(std::vector<std::string> arguments, std::vector<std::string> environment,
+                  const std::filesystem::path& working_directory) {
+  const TemporaryFolder folder;
+  const pid_t pid = start(
+      {std::move(arguments), std::move(environment), working_directory, folder.file("output"), folder.file("error")});
+  CommandResult result;
+  if (const auto code = wait_for_exit(pid, patience)) {
+    result.exit_code = *code;
+  } else {
+    kill(pid, SIGKILL);
+    wait_for_exit(pid, patience);
+  }
+  result.output = read_file(folder.file("output"));
+  result.error = read_file(folder.file("error"));
+  return result;
+}
+
+std::string stint_binary() { return STINT_BINARY_DIR "/stint"; }
+
+}  // namespace stint::test

@@ -1,0 +1,22 @@
+// Other processes as /proc shows them.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stint::test {
+
+bool is_running(pid_t pid);  // a zombie is not
+std::vector<pid_t> children_of(pid_t pid);
+// Processes of the session that `leader` began, zombies left out: finds a story's workers also after their supervisor
+// has died. (Their environment would not do: a process that writes its title writes over it.)
+std::vector<pid_t> processes_of_session(pid_t leader);
+std::uint64_t memory_kib(pid_t pid, std::string_view row);  // "VmRSS", "RssAnon"; 0: no such process
+std::string maps_of(pid_t pid);
+std::string command_line_of(pid_t pid);  // arguments with spaces between
+
+}  // namespace stint::test

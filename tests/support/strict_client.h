@@ -1,0 +1,87 @@
+// A load client that forgives nothing: many kept-alive connections on one epoll loop, every answer checked. It obeys
+// an announced `Connection: close` by opening a new connection; every other end of a connection that hits a request
+// is a failure, and an unannounced close of an idle one is counted. Fast enough not to be what is measured.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stint::test {
+
+struct LoadAnswer {
+  int status = 0;
+  std::string_view path;
+  std::string_view head;  // status line and fields
+  std::string_view body;  // chunks joined
+};
+
+struct Load {
+  std::string address;
+  unsigned connections = 32;
+  std::uint64_t requests = 10'000;          // all connections together
+  const std::atomic<bool>* stop = nullptr;  // ends it earlier: what is in flight is still waited for
+  unsigned pipeline = 1;                    // requests in flight on one connection
+  std::chrono::milliseconds pause{0};       // between an answer and the next request on its connection
+  std::vector<std::string> paths = {"/"};   // taken in turn
+  int expected_status = 200;
+  std::function<std::string(const LoadAnswer&)> problem_of;  // empty text: the answer is right; null: not asked
+  std::chrono::milliseconds timeout{30'000};                 // of one answer, and of connecting
+};
+
+struct LoadReport {
+  std::uint64_t answers = 0;  // complete, with the right status and body
+  // Each is a failed request.
+  std::uint64_t refused = 0;       // connect(2) failed
+  std::uint64_t resets = 0;        // ECONNRESET, EPIPE; also of an idle connection
+  std::uint64_t new_resets = 0;    // resets before the first answer on a connection
+  std::uint64_t early_closes = 0;  // closed unannounced with a request in flight, before a byte of its answer
+  std::uint64_t truncated = 0;     // closed within an answer
+  std::uint64_t malformed = 0;
+  std::uint64_t wrong_status = 0;
+  std::uint64_t wrong_body = 0;
+  std::uint64_t timeouts = 0;
+  // No failed request.
+  std::uint64_t idle_closes = 0;  // unannounced, with no request in flight
+  std::uint64_t announced_closes = 0;
+  std::uint64_t resent = 0;  // pipelined behind an answer that announced the close
+  std::uint64_t connections_opened = 0;
+
+  std::map<long, std::uint64_t> answers_by_worker;  // X-Worker-Pid
+  std::uint64_t most_answers_on_a_connection = 0;
+  std::chrono::microseconds p50{}, p99{}, p999{}, slowest{};
+  std::chrono::microseconds longest_gap{};  // between two answers of any connections
+  std::chrono::microseconds took{};
+  std::vector<std::string> examples;  // of failures, in words
+
+  std::uint64_t failures() const;
+  std::string text() const;  // all figures, for INFO and WARN
+};
+
+LoadReport run_load(const Load& load);
+
+// The same beside the story; the destructor stops it.
+class BackgroundLoad {
+ public:
+  explicit BackgroundLoad(Load load);
+  ~BackgroundLoad();
+  BackgroundLoad(const BackgroundLoad&) = delete;
+  BackgroundLoad& operator=(const BackgroundLoad&) = delete;
+
+  std::uint64_t answers() const { return answers_; }
+  LoadReport stop();  // ends it, waits for what is in flight
+  LoadReport wait();  // until all its requests are answered
+
+ private:
+  std::atomic<bool> has_to_stop_{false};
+  std::atomic<std::uint64_t> answers_{0};
+  std::future<LoadReport> report_;
+};
+
+}  // namespace stint::test

@@ -9,7 +9,6 @@
 #include "server/cli/command_line.h"
 #include "server/cli/config_commands.h"
 #include "server/cli/control_commands.h"
-#include "server/control/control_place.h"
 #include "server/control/inheritance.h"
 #include "server/logging/process_log.h"
 #include "server/net/listener.h"
@@ -119,7 +118,8 @@ int worker_role(const cli::Worker& command) {
   const config::Input input{.source = config::Source{"settings of the supervisor", std::move(*text)},
                             .overrides = {},
                             .port = std::nullopt,
-                            .working_directory = std::filesystem::current_path().string()};
+                            .working_directory = std::filesystem::current_path().string(),
+                            .check_folders = false};
   const std::variant<config::Loaded, config::Problems> loaded = config::load(input);
   if (const auto* problems = std::get_if<config::Problems>(&loaded)) {
     cli::print_problems(*problems);
@@ -142,23 +142,13 @@ int worker_role(const cli::Worker& command) {
 // --- questions and orders
 // -----------------------------------------------------------------------------------------------
 
-// The control socket of the server that is meant, or the exit code.
-std::variant<std::string, int> control_path(const cli::ServerArguments& server) {
-  if (server.socket) return *server.socket;
-  if (!server.file && !std::filesystem::exists("stint.toml")) return control::default_control_path();
-  const auto loaded = cli::load_settings({.file = server.file, .overrides = {}});
-  if (const auto* problems = std::get_if<config::Problems>(&loaded)) {
+template <class Order>
+int with_server(const cli::ServerArguments& server, Order order) {
+  const std::variant<std::string, config::Problems> path = cli::find_control_socket(server);
+  if (const auto* problems = std::get_if<config::Problems>(&path)) {
     cli::print_problems(*problems);
     return invalid;
   }
-  const std::string& configured = std::get<config::Loaded>(loaded).settings.control_socket;
-  return configured.empty() ? control::default_control_path() : configured;
-}
-
-template <class Order>
-int with_server(const cli::ServerArguments& server, Order order) {
-  const std::variant<std::string, int> path = control_path(server);
-  if (const int* code = std::get_if<int>(&path)) return *code;
   return order(std::get<std::string>(path));
 }
 
@@ -176,7 +166,7 @@ struct Run {
     return with_server(command.server, [&](const std::string& path) { return cli::run_recycle(path, command.slot); });
   }
   int operator()(const cli::Stop& command) const {
-    return with_server(command.server, [](const std::string& path) { return cli::run_stop(path, true); });
+    return with_server(command.server, [&](const std::string& path) { return cli::run_stop(path, command.waits); });
   }
   int operator()(const cli::Version&) const {
     std::puts("stint " STINT_VERSION);

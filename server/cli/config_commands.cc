@@ -1,12 +1,14 @@
 #include "server/cli/config_commands.h"
 
 #include "server/control/control_place.h"
+#include "server/http/access_log.h"
 
 #include <unistd.h>
 
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 namespace stint::cli {
 namespace {
@@ -49,6 +51,13 @@ std::variant<config::Input, config::Problems> read_input(const std::optional<std
   return input;
 }
 
+// What a LogFormat string may say is server/http's to know.
+std::optional<config::Problem> log_format_problem(const config::Loaded& loaded) {
+  const auto format = http::AccessLogFormat::compile(loaded.settings.log.format);
+  if (format.has_value()) return std::nullopt;
+  return config::Problem{loaded.origins.at("log.format"), 0, 0, "log.format: " + format.error().text()};
+}
+
 }  // namespace
 
 std::variant<config::Loaded, config::Problems> load_settings(const SettingsArguments& arguments) {
@@ -57,7 +66,11 @@ std::variant<config::Loaded, config::Problems> load_settings(const SettingsArgum
   auto& complete = std::get<config::Input>(input);
   complete.overrides = arguments.overrides;
   if (const char* port = std::getenv("PORT")) complete.port = port;
-  return config::load(complete);
+  auto loaded = config::load(complete);
+  if (const auto* valid = std::get_if<config::Loaded>(&loaded)) {
+    if (auto problem = log_format_problem(*valid)) return config::Problems{std::move(*problem)};
+  }
+  return loaded;
 }
 
 std::variant<std::string, config::Problems> find_control_socket(const ServerArguments& arguments) {

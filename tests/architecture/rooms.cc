@@ -24,7 +24,7 @@ const std::vector<Room>& rooms() {
        "admin",
        {"server/control", "server/net", "server/http"},
        {"Boost.Asio", "Boost.JSON", "sockets"}},
-      {"server/cli", "cli", {"config", "server/control"}, {"CLI11", "Boost.JSON"}},
+      {"server/cli", "cli", {"config", "server/control", "server/http"}, {"CLI11", "Boost.JSON"}},
       // The composition root: main.cc alone. Every room but embed; libbsd names the process.
       {"server",
        "",

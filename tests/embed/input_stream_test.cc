@@ -37,7 +37,7 @@ TEST_CASE("two threads of a request may read its input (WSGI 25)") {
   std::uint64_t sum = 0;
   for (unsigned char byte : body) sum += byte;
   CHECK(body_of("input_from_threads", TestRequest{.body = body, .body_in_file = true}) ==
-        "(" + std::to_string(body.size()) + ", " + std::to_string(sum) + ")");
+        std::string("(").append(std::to_string(body.size())).append(", ").append(std::to_string(sum)).append(")"));
 }
 
 TEST_CASE("an input kept beyond its request raises and never reads another body (WSGI 25)") {

@@ -13,7 +13,7 @@ void fill(LoadFailure& failure, PythonError error) {
   failure.traceback = std::move(error.traceback);
 }
 
-std::string quoted(std::string_view text) { return std::string(1, '\'').append(text).append(1, '\''); }
+std::string in_quotes(std::string_view text) { return std::string(1, '\'').append(text).append(1, '\''); }
 
 PyRef attribute(const Gil&, PyObject* object, const std::string& name) {
   return PyRef::steal(PyObject_GetAttrString(object, name.c_str()));
@@ -53,9 +53,9 @@ PyRef look_up(const Gil& gil, PyObject* object, const std::string& owner, const 
     return {};
   }
   PyErr_Clear();
-  failure.summary = quoted(owner) + " has no attribute " + quoted(name);
+  failure.summary = in_quotes(owner) + " has no attribute " + in_quotes(name);
   std::string meant = suggestion(gil, object, name);
-  if (!meant.empty()) failure.summary += "; did you mean " + quoted(meant) + "?";
+  if (!meant.empty()) failure.summary += "; did you mean " + in_quotes(meant) + "?";
   return {};
 }
 
@@ -83,7 +83,7 @@ PyRef import_application(const Gil& gil, const std::string& module_and_callable,
     path.erase(0, dot + 1);
   }
   if (PyCallable_Check(object.get()) != 0) return object;
-  failure.summary = quoted(module_and_callable) + " is of type " + quoted(Py_TYPE(object.get())->tp_name) +
+  failure.summary = in_quotes(module_and_callable) + " is of type " + in_quotes(Py_TYPE(object.get())->tp_name) +
                     ", which cannot be called";
   return {};
 }

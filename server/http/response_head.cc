@@ -62,7 +62,7 @@ std::string name_of_byte(char byte) {
 }
 
 // A name as the developer can find it in the code, fit for a log line.
-std::string quoted(std::string_view name) {
+std::string in_quotes(std::string_view name) {
   std::string text = "'";
   for (const char c : name.substr(0, 80)) text += (class_of(c) & byte_line) != 0 ? c : '?';
   return text + (name.size() > 80 ? "…'" : "'");
@@ -71,22 +71,22 @@ std::string quoted(std::string_view name) {
 // "200 OK" → 200, or why not.
 Result<int> check_status(std::string_view status) {
   if (status.size() < 4 || !is_digit(status[0]) || !is_digit(status[1]) || !is_digit(status[2]) || status[3] != ' ') {
-    return error_because("status " + quoted(status) + " is not three digits, a space and a reason");
+    return error_because("status " + in_quotes(status) + " is not three digits, a space and a reason");
   }
   for (const char c : status) {
     if (c == '\t' || (class_of(c) & byte_value) == 0) return error_because("status contains " + name_of_byte(c));
   }
   const int code = (status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0');
-  if (code < 200) return error_because("status " + quoted(status) + " is not final: it must be 200 or above");
+  if (code < 200) return error_because("status " + in_quotes(status) + " is not final: it must be 200 or above");
   return code;
 }
 
 Result<void> check_field(const HeaderField& field) {
   if (field.name.empty()) return error_because("header name is empty");
-  if (!is_token(field.name)) return error_because("header name " + quoted(field.name) + " is not a token");
+  if (!is_token(field.name)) return error_because("header name " + in_quotes(field.name) + " is not a token");
   const char* const end = field.value.data() + field.value.size();
   const char* const bad = end_of_value(field.value.data(), end);
-  if (bad != end) return error_because("header value of " + quoted(field.name) + " contains " + name_of_byte(*bad));
+  if (bad != end) return error_because("header value of " + in_quotes(field.name) + " contains " + name_of_byte(*bad));
   return {};
 }
 
@@ -104,7 +104,7 @@ Result<void> ResponseHead::set(std::string_view status, std::span<const HeaderFi
     if (role_of(field.name) != Role::content_length) continue;
     if (length) return error_because("Content-Length is given twice");
     length = parse_decimal(field.value);
-    if (!length) return error_because("Content-Length " + quoted(field.value) + " is not a number of bytes");
+    if (!length) return error_because("Content-Length " + in_quotes(field.value) + " is not a number of bytes");
   }
 
   clear();

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/un.h>
+#include <cstdint>
 
 #include <cerrno>
 #include <cstring>

@@ -50,6 +50,7 @@ std::string text_type(TextRule rule) {
 struct TypeWriter {
   std::string operator()(const Text& kind) const { return text_type(kind.rule); }
   std::string operator()(const Number& kind) const { return range(kind.min, kind.max); }
+  std::string operator()(const Switch&) const { return R"("type": "boolean")"; }
   std::string operator()(const WorkerCount& kind) const {
     return R"("anyOf": [{)" + range(1, kind.max) + R"(}, {"const": "auto"}])";
   }

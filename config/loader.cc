@@ -6,6 +6,7 @@
 #include "config/schema.h"
 #include "config/text_rules.h"
 #include "config/toml_text.h"
+#include "config/units.h"
 #include "config/unknown_key.h"
 #include "config/value_reader.h"
 #include "stint/assert.h"
@@ -82,6 +83,7 @@ class Loading {
     take_variables();
     take_port();
     work_out_defaults();
+    check_limits();
     if (!problems_.empty()) {
       sort_problems();
       return problems_;
@@ -205,6 +207,16 @@ class Loading {
     if (!found_.contains("app.name")) app.name = name_from_module(app.module);
     if (!found_.contains("app.directory"))
       app.directory = input_.source ? file_.folder : absolute_path(input_.working_directory, "/");
+  }
+
+  // A worker over max_rss finishes its requests first, which it could not if it had been killed before.
+  void check_limits() {
+    const RecycleSettings& recycle = loaded_.settings.app.recycle;
+    if (recycle.kill_rss.count == 0 || recycle.max_rss.count == 0 || recycle.kill_rss > recycle.max_rss) return;
+    const auto& [node, origin] = found_.at("app.recycle.kill_rss");
+    add_problem(problems_, origin, node->source(),
+                "'app.recycle.kill_rss' must be larger than 'app.recycle.max_rss', which is " +
+                    toml_string(text_of(recycle.max_rss)));
   }
 
   // In the order of the file; what has no place in it comes last, in the order of the command line.

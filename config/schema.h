@@ -43,6 +43,9 @@ struct Number {
   std::uint64_t min;
   std::uint64_t max;
 };
+struct Switch {  // true or false
+  In<bool> in;
+};
 struct WorkerCount {  // a number, or "auto": the processors this process may use
   In<unsigned> in;
   unsigned max;
@@ -74,7 +77,8 @@ struct Environment {  // { NAME = "value" }
 struct StaticRoots {  // [[static]], one table for each; its keys are static_columns
   In<std::vector<StaticSettings>> in;
 };
-using Kind = std::variant<Text, Number, WorkerCount, Time, Size, Level, Targets, Listeners, Environment, StaticRoots>;
+using Kind =
+    std::variant<Text, Number, Switch, WorkerCount, Time, Size, Level, Targets, Listeners, Environment, StaticRoots>;
 
 struct StaticColumn {
   std::string_view name;

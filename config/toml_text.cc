@@ -22,6 +22,7 @@ struct ValueWriter {
   std::string operator()(const Number& kind) const {
     return std::visit([&](auto in) { return std::to_string(value_of(in, settings)); }, kind.in);
   }
+  std::string operator()(const Switch& kind) const { return value_of(kind.in, settings) ? "true" : "false"; }
   std::string operator()(const WorkerCount& kind) const { return std::to_string(value_of(kind.in, settings)); }
   std::string operator()(const Time& kind) const { return toml_string(text_of(value_of(kind.in, settings))); }
   std::string operator()(const Size& kind) const {

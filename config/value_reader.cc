@@ -124,6 +124,11 @@ struct ValueReader::ByKind {
     std::visit([&]<class Value>(In<Value> in) { store(in, static_cast<Value>(*value)); }, kind.in);
   }
 
+  void operator()(const Switch& kind) {
+    if (const auto value = node.value_exact<bool>()) return store(kind.in, *value);
+    demand(node, "be true or false");
+  }
+
   void operator()(const WorkerCount& kind) {
     if (node.value_exact<std::string>() == "auto") return store(kind.in, usable_processors(kind.max));
     if (const auto value = number(1, kind.max, " or \"auto\"")) store(kind.in, static_cast<unsigned>(*value));

@@ -82,7 +82,8 @@ constexpr const char* key_names[] = {"REQUEST_METHOD",
                                      "stint.version",
                                      "stint.worker",
                                      "stint.generation",
-                                     "stint.request_id"};
+                                     "stint.request_id",
+                                     "stint.retried"};
 
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
 
@@ -156,7 +157,8 @@ bool EnvironBuilder::make_base(const Gil& gil) {
          set(wsgi_run_once, PyRef::borrow(Py_False)) && set(wsgi_input_terminated, PyRef::borrow(Py_True)) &&
          set(wsgi_file_wrapper, PyRef::borrow(file_wrapper_type())) && set(stint_version, latin1(gil, STINT_VERSION)) &&
          set(stint_worker, PyRef::steal(PyLong_FromUnsignedLong(worker_.slot))) &&
-         set(stint_generation, PyRef::steal(PyLong_FromUnsignedLong(worker_.generation)));
+         set(stint_generation, PyRef::steal(PyLong_FromUnsignedLong(worker_.generation))) &&
+         set(stint_retried, PyRef::borrow(Py_False));
 }
 
 bool EnvironBuilder::make_field(const Gil& gil, std::string_view name, Field& field) {
@@ -261,6 +263,7 @@ PyRef EnvironBuilder::build(const Gil& gil, const Request& request, PyObject* re
                  set(raw_uri, target.get()) && set_text(query_string, request.query) &&
                  set(stint_request_id, request_id) && set(wsgi_input, input) && set(wsgi_errors, errors);
   if (!is_done) return {};
+  if (request.was_interrupted && !set(stint_retried, Py_True)) return {};
   // Most requests ask for a path that is its own raw target, too.
   if (request.path == request.target ? !set(path_info, target.get()) : !set_text(path_info, request.path)) return {};
   if (request.scheme == "https") {

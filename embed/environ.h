@@ -69,6 +69,7 @@ class EnvironBuilder {
     stint_worker,
     stint_generation,
     stint_request_id,
+    stint_retried,
     key_count
   };
 

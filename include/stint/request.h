@@ -42,8 +42,9 @@ struct Request {
   std::span<const HeaderField> fields;  // in order; dropped ones (HTTP.md: "_" in names, Proxy) are not there
   RequestBody body;
   Endpoints endpoints;
-  std::string_view scheme;  // "http" or "https"
-  std::string_view id;      // unique; in the log and in environ["stint.request_id"]
+  std::string_view scheme;       // "http" or "https"
+  std::string_view id;           // unique; in the log and in environ["stint.request_id"]
+  bool was_interrupted = false;  // a worker died while it was at this request: environ["stint.retried"]
 };
 
 }  // namespace stint

@@ -29,6 +29,10 @@ struct RecycleSettings {
   std::uint64_t max_requests = 0;  // 0: never
   Bytes max_rss;                   // private memory (RssAnon of proc_pid_status(5)); 0: never
   Duration max_age{};              // 0: never
+  unsigned max_fds = 0;            // open descriptors; 0: never
+  unsigned max_threads = 0;        // 0: never
+  Duration min_age{};              // younger workers are not replaced because of a limit (kill_rss excepted)
+  Bytes kill_rss;                  // private memory at which a worker is killed in mid-request; 0: never
   unsigned at_once = 1;            // workers out at a time: replacements starting plus workers retiring
   Duration drain_timeout{};        // from "retire" until what is left is closed
   bool operator==(const RecycleSettings&) const = default;
@@ -42,6 +46,9 @@ struct AppSettings {
   std::map<std::string, std::string> env;
   WorkersSettings workers;
   RecycleSettings recycle;
+  // A request that a worker's death interrupted before any of its answer was out, with a method that is safe (RFC 9110
+  // §9.2.1), is served once more by another worker instead of being answered 502.
+  bool retry_interrupted = true;
   std::vector<std::string> warmup_requests;  // [app.warmup] requests: targets such as "/"
   bool operator==(const AppSettings&) const = default;
 };

@@ -176,10 +176,11 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
   CLI::App* defaults = config->add_subcommand("default", "Every key with its help and its default, as TOML");
   CLI::App* schema = config->add_subcommand("schema", "The JSON Schema of the settings file, for editors");
   CLI::App* status = app.add_subcommand("status", "What the workers of the running server do");
+  CLI::App* top = app.add_subcommand("top", "The same every second, with all requests that run");
   CLI::App* recycle = app.add_subcommand("recycle", "Replace one worker, or all of them one by one");
   CLI::App* stop = app.add_subcommand("stop", "Finish what runs and stop the server");
   for (CLI::App* command : {serve, check, show}) add_settings_options(*command, settings);
-  for (CLI::App* command : {status, recycle, stop}) add_server_options(*command, server);
+  for (CLI::App* command : {status, top, recycle, stop}) add_server_options(*command, server);
   bool is_json = false;
   status->add_flag("--json", is_json, "As JSON");
   bool waits = false;
@@ -211,6 +212,7 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
   if (defaults->parsed()) return ConfigDefault{};
   if (schema->parsed()) return ConfigSchema{};
   if (status->parsed()) return Status{server_arguments(*status, server), is_json};
+  if (top->parsed()) return Top{server_arguments(*top, server)};
   if (recycle->parsed()) {
     Recycle asked{server_arguments(*recycle, server), std::nullopt};
     if (recycle->count("slot")) asked.slot = slot;

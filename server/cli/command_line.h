@@ -37,6 +37,9 @@ struct Status {
   ServerArguments server;
   bool is_json = false;
 };
+struct Top {
+  ServerArguments server;
+};
 struct Recycle {
   ServerArguments server;
   std::optional<unsigned> slot;  // none: every worker, one by one
@@ -56,7 +59,7 @@ struct UsageError {  // to standard error, exit 2
   std::string text;  // one line, without its end
 };
 
-using Command = std::variant<Serve, Check, ConfigShow, ConfigDefault, ConfigSchema, Status, Recycle, Stop, Worker,
+using Command = std::variant<Serve, Check, ConfigShow, ConfigDefault, ConfigSchema, Status, Top, Recycle, Stop, Worker,
                              Version, Help, UsageError>;
 
 // `arguments` without argv[0].

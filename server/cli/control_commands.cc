@@ -1,27 +1,24 @@
 #include "server/cli/control_commands.h"
 
+#include "server/cli/status_text.h"
 #include "server/control/command.h"
 #include "server/control/command_socket.h"
 
-#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <chrono>
-#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <string_view>
 #include <thread>
-#include <vector>
 
 namespace stint::cli {
 
@@ -51,79 +48,31 @@ Result<Answer> ask(const std::string& path, const control::Command& command) {
   return Answer{std::move(*text), std::move(value.get_object())};
 }
 
-std::string text_of(const json::value& value) {
-  if (value.is_string()) return std::string(std::string_view(value.get_string()));
-  if (value.is_number()) return std::to_string(value.to_number<std::int64_t>());
-  return "-";
-}
+// Requests that have run for less are of no interest in a single look.
+constexpr std::chrono::milliseconds worth_showing{100};
 
-// 4321 → "1h 12m"; two units say enough.
-std::string duration_text(double total_seconds) {
-  const auto seconds = static_cast<std::int64_t>(total_seconds);
-  const auto two = [](std::int64_t large, const char* unit, std::int64_t small, const char* small_unit) {
-    return std::to_string(large).append(unit).append(" ").append(std::to_string(small)).append(small_unit);
-  };
-  if (seconds >= 86400) return two(seconds / 86400, "d", seconds % 86400 / 3600, "h");
-  if (seconds >= 3600) return two(seconds / 3600, "h", seconds % 3600 / 60, "m");
-  if (seconds >= 60) return two(seconds / 60, "m", seconds % 60, "s");
-  return std::to_string(seconds).append("s");
-}
-
-std::string mebibytes_text(const json::value& bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f MiB", bytes.to_number<double>() / (1 << 20));
-  return text;
-}
-
-using Row = std::array<std::string, 9>;
-
-// Columns as wide as their widest cell; all but the state are numbers and stand to the right.
-void print_table(const std::vector<Row>& rows) {
-  constexpr std::size_t state_column = 2;
-  std::array<std::size_t, std::tuple_size_v<Row>> widths{};
-  for (const Row& row : rows)
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  for (const Row& row : rows) {
-    std::string line;
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const std::string padding(widths[i] - row[i].size(), ' ');
-      line.append(i == 0 ? "" : "  ");
-      line.append(i == state_column ? row[i] + padding : padding + row[i]);
-    }
-    std::printf("%s\n", line.c_str());
+// Another version's server may leave out what this one shows.
+Result<std::string> text_of(const json::object& status, std::chrono::milliseconds shown_from) {
+  try {
+    return status_text(status, shown_from);
+  } catch (const std::exception& exception) {
+    return error_because(std::string("the server's status lacks something: ") + exception.what());
   }
 }
 
-void print_status(const json::object& status) {
-  const json::object& pool = status.at("pool").as_object();
-  std::string listen;
-  for (const json::value& address : status.at("listen").as_array())
-    listen.append(listen.empty() ? "" : ", ").append(text_of(address));
-  std::printf("stint %s  %s  pid %s  up %s  supervisor %s\n", text_of(status.at("version")).c_str(),
-              text_of(status.at("state")).c_str(), text_of(status.at("pid")).c_str(),
-              duration_text(status.at("uptime_s").to_number<double>()).c_str(),
-              mebibytes_text(status.at("supervisor").as_object().at("rss_bytes")).c_str());
-  std::printf("listening on %s\n", listen.c_str());
-  std::string recycled;
-  for (const auto& [reason, count] : pool.at("recycled").as_object())
-    recycled.append(recycled.empty() ? " (" : ", ").append(std::string_view(reason)).append(" ").append(text_of(count));
-  if (!recycled.empty()) recycled.append(")");
-  std::int64_t recycles = 0;
-  for (const auto& entry : pool.at("recycled").as_object()) recycles += entry.value().to_number<std::int64_t>();
-  std::printf("pool %s  generation %s  workers %s  recycled %lld%s  died %s\n\n", text_of(pool.at("name")).c_str(),
-              text_of(pool.at("generation")).c_str(), text_of(pool.at("count")).c_str(),
-              static_cast<long long>(recycles), recycled.c_str(), text_of(pool.at("restarts")).c_str());
-
-  std::vector<Row> rows{{"SLOT", "PID", "STATE", "REQUESTS", "FAILED", "CONNECTIONS", "BUSY", "PRIVATE", "AGE"}};
-  for (const json::value& value : pool.at("workers").as_array()) {
-    const json::object& worker = value.as_object();
-    const json::value& busy = worker.at("busy_ms");
-    rows.push_back({text_of(worker.at("slot")), text_of(worker.at("pid")), text_of(worker.at("state")),
-                    text_of(worker.at("requests")), text_of(worker.at("failures")), text_of(worker.at("connections")),
-                    busy.is_null() ? "-" : text_of(busy).append("ms"), mebibytes_text(worker.at("private_bytes")),
-                    duration_text(worker.at("age_s").to_number<double>())});
+// Written over what is there, which flickers less than an emptied screen; lines are cut where the terminal ends.
+std::string as_screen(std::string_view text) {
+  winsize size{};
+  const bool is_known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 1;
+  const std::size_t columns = is_known ? size.ws_col : 80;
+  const std::size_t rows = is_known ? size.ws_row : 24;
+  std::string screen = "\x1b[H";
+  for (std::size_t row = 1; row < rows && !text.empty(); ++row) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    screen.append(line.substr(0, columns)).append("\x1b[K\n");
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
   }
-  print_table(rows);
+  return screen.append("\x1b[J");
 }
 
 // The pidfd sees the end at once; the socket is asked as well, because a server in a container has another pid there
@@ -147,12 +96,23 @@ int run_status(const std::string& path, bool json) {
     std::printf("%s\n", answer->text.c_str());
     return 0;
   }
-  try {
-    print_status(answer->object);
-  } catch (const std::exception& exception) {  // another version's server may leave out what this one shows
-    return fail(std::string("the server's status lacks something: ") + exception.what());
-  }
+  const auto text = text_of(answer->object, worth_showing);
+  if (!text) return fail(text.error().text());
+  std::fputs(text->c_str(), stdout);
   return 0;
+}
+
+int run_top(const std::string& path) {
+  const bool is_terminal = ::isatty(STDOUT_FILENO) == 1;
+  while (true) {
+    const auto answer = ask(path, control::StatusCommand{});
+    if (!answer) return fail(answer.error().text());
+    const auto text = text_of(answer->object, std::chrono::milliseconds(0));
+    if (!text) return fail(text.error().text());
+    std::fputs(is_terminal ? as_screen(*text).c_str() : text->c_str(), stdout);
+    if (std::fflush(stdout) != 0 || !is_terminal) return 0;
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
 }
 
 int run_recycle(const std::string& path, std::optional<unsigned> slot) {

@@ -1,5 +1,5 @@
-// `stint status`, `stint recycle` and `stint stop`: one question to the running server's control socket each. Run in a
-// process of their own; `path` is the socket's. They return the exit code: 0, or 1 with one sentence on stderr.
+// `stint status`, `stint top`, `stint recycle` and `stint stop`: questions to the running server's control socket. Run
+// in a process of their own; `path` is the socket's. They return the exit code: 0, or 1 with one sentence on stderr.
 #pragma once
 
 #include <optional>
@@ -8,6 +8,7 @@
 namespace stint::cli {
 
 int run_status(const std::string& path, bool json);
+int run_top(const std::string& path);                                    // on a terminal until interrupted, else once
 int run_recycle(const std::string& path, std::optional<unsigned> slot);  // nullopt: all, one by one
 int run_stop(const std::string& path, bool wait);                        // wait: until the process has gone
 

@@ -3,9 +3,9 @@
 // connection.
 //
 // Made by the supervisor before the worker starts. One writer for each field: the worker writes slots; the supervisor
-// writes only `verdict`; the keeper reads after the worker's death, when nobody writes any more. A slot's `state` is
-// written last when a slot is filled and first when it is emptied, so that a reader who finds it busy finds the rest in
-// place.
+// writes only `verdict`; the keeper reads after the worker's death, when nobody writes any more, and writes nothing, so
+// that the supervisor can still say what ran. A slot's `state` is written last when a slot is filled and first when it
+// is emptied, so that a reader who finds it busy finds the rest in place.
 #pragma once
 
 #include "stint/result.h"
@@ -46,7 +46,8 @@ struct alignas(64) ConnectionSlot {
   std::uint32_t head_length = 0;           // of `bytes`: the head; 0 while it is incomplete
   std::uint32_t length = 0;                // of `bytes`
   std::uint8_t is_whole = 0;  // all unused bytes of the connection are in `bytes` (and the body in `body_file`)
-  std::uint8_t has_body = 0;  // the request declared one: `progress` counts
+  std::uint8_t ends_with_connection = 0;  // the answer under way has no other end
+  std::uint8_t has_body = 0;              // the request declared one: `progress` counts
   std::array<char, 16> request_id{};
   BodyProgress progress{};
   static constexpr std::size_t capacity = slot_size - 144;
@@ -88,7 +89,11 @@ class ConnectionTableView {
 
   ConnectionTableHeader& header() const { return *header_; }
   ConnectionSlot& slot(std::size_t index) const { return slots_[index]; }
-  std::size_t size() const { return header_->slots; }
+  // From the mapping, not from the header, which a worker's stray write may have changed.
+  std::size_t size() const { return bytes_ / slot_size - 1; }
+  // Slots at the beginning that were ever filled: a worker takes them in order, and one never filled is all zeros
+  // (`socket` too). Readers stop there, because already reading a page of the others would make the kernel provide it.
+  std::size_t used() const;
 
  private:
   ConnectionTableView(ConnectionTableHeader* header, ConnectionSlot* slots, std::size_t bytes)

@@ -61,7 +61,7 @@ Result<WorkerInheritance> take_inheritance(const std::vector<std::string>& argum
   if (values[0] == 0 || listeners > max_listeners) return not_from_a_supervisor();
 
   // All are looked at before the first is owned: descriptors of somebody who typed the command must not be closed.
-  const int end = first_inherited_fd + 3 + static_cast<int>(listeners);
+  const int end = first_listener_fd + static_cast<int>(listeners);
   if (!is_channel(first_inherited_fd)) return not_from_a_supervisor();
   for (int fd = first_inherited_fd; fd < end; ++fd)
     if (::fcntl(fd, F_GETFD) < 0) return not_from_a_supervisor();
@@ -74,6 +74,9 @@ Result<WorkerInheritance> take_inheritance(const std::vector<std::string>& argum
   inheritance.channel.reset(fd++);
   inheritance.settings.reset(fd++);
   inheritance.status_page.reset(fd++);
+  inheritance.connection_table.reset(fd++);
+  inheritance.inbox_put.reset(fd++);
+  inheritance.inbox_take.reset(fd++);
   while (fd < end) inheritance.listeners.emplace_back(fd++);
   // The application's own child processes must not keep the sockets open.
   for (fd = first_inherited_fd; fd < end; ++fd)

@@ -3,6 +3,8 @@
 #include "server/supervisor/signal_names.h"
 #include "stint/assert.h"
 
+#include <sys/wait.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -34,6 +36,15 @@ std::string text_of(const std::vector<StartStep>& steps) {
   return text;
 }
 
+// "41.5MiB"
+std::string mebibytes_text(Bytes bytes) {
+  const auto tenths = (bytes.count * 10 + (1 << 19)) >> 20;
+  return std::to_string(tenths / 10).append(".").append(std::to_string(tenths % 10)).append("MiB");
+}
+
+constexpr auto count_interval = std::chrono::seconds(1);
+constexpr auto alarm_interval = std::chrono::minutes(1);
+
 // One worker's messages read in a row, so that one that talks without end does not keep the supervisor from the others.
 constexpr int max_messages_in_a_row = 32;
 
@@ -58,11 +69,57 @@ void Pool::start() {
 
 void Pool::tick() {
   const TimePoint now = clock_now();
+  look_at_processes(now);
+  recycle_what_reached_a_limit(now);
+  advance();
+}
+
+void Pool::look_at_processes(TimePoint now) {
+  const RecycleSettings& limits = settings_.recycle;
+  const bool is_time_to_count = (limits.max_fds != 0 || limits.max_threads != 0) && now >= next_count_;
+  if (is_time_to_count) next_count_ = now + count_interval;
+  if (limits.kill_rss.count == 0 && !is_time_to_count) return;
+  for (auto& [id, worker] : workers_) {
+    if (worker->state() != WorkerState::ready && worker->state() != WorkerState::retiring) continue;
+    if (const auto use = process_use_of(worker->pid())) worker->note_use(*use);
+    if (!is_time_to_count || limits.max_fds == 0) continue;
+    if (const auto open = open_descriptors_of(worker->pid())) worker->note_descriptors(*open);
+  }
+}
+
+void Pool::recycle_what_reached_a_limit(TimePoint now) {
   for (auto& [id, worker] : workers_) {
     if (worker->state() != WorkerState::ready || worker->recycle_reason()) continue;
-    const auto age = std::chrono::duration_cast<Duration>(now - worker->started());
-    if (const auto reason = reason_to_recycle(worker->report(), age, settings_.recycle))
-      worker->want_replacement(*reason);
+    const auto reason = reason_to_recycle(worker->use(now), settings_.recycle);
+    if (!reason) continue;
+    worker->want_replacement(*reason);
+    if (now < next_alarm_ || !is_limit_too_low(worker->start_took(), worker->ready_for(now))) continue;
+    next_alarm_ = now + alarm_interval;
+    log_.warning("workers reach a limit soon after their start",
+                 {{"pool", settings_.name},
+                  {"worker", worker->slot()},
+                  {"reason", text_of(*reason)},
+                  {"start", worker->start_took()},
+                  {"age", now - worker->started()},
+                  {"next", "they are replaced all the time; raise app.recycle." + std::string(text_of(*reason))}});
+  }
+}
+
+void Pool::on_child_end(pid_t pid, const ExitStatus& exit) {
+  keepers_left_.erase(pid);
+  for (auto& [id, worker] : workers_) {
+    if (worker->keeper() != pid || worker->has_ended()) continue;
+    worker->mark_keeper_lost();
+    const bool is_going = worker->state() == WorkerState::retiring;
+    log_.warning("keeper died", {{"pool", settings_.name},
+                                 {"gen", worker->generation()},
+                                 {"worker", worker->slot()},
+                                 {"pid", worker->pid()},
+                                 {"keeper", pid},
+                                 exit.signal != 0 ? LogField("signal", signal_name(exit.signal))
+                                                  : LogField("exit_code", exit.exit_code),
+                                 {"next", is_going ? "its worker is retiring" : "its worker is replaced"}});
+    if (!is_going) worker->want_replacement(RecycleReason::keeper_lost);
   }
   advance();
 }
@@ -140,7 +197,9 @@ PoolStatus Pool::status() const {
                               .state = worker->state(),
                               .generation = worker->generation(),
                               .report = worker->report(),
-                              .age = std::chrono::duration_cast<Duration>(now - worker->started())});
+                              .age = std::chrono::duration_cast<Duration>(now - worker->started()),
+                              .keeper = worker->keeper(),
+                              .running = running_requests(worker->connections(), now)});
   std::stable_sort(status.workers.begin(), status.workers.end(),
                    [](const WorkerStatus& one, const WorkerStatus& other) { return one.slot < other.slot; });
   return status;
@@ -153,6 +212,7 @@ PoolView Pool::draw() const {
                 .startup_timeout = settings_.workers.startup_timeout,
                 .request_timeout = settings_.workers.request_timeout,
                 .drain_timeout = settings_.recycle.drain_timeout,
+                .kill_rss = settings_.recycle.kill_rss,
                 .slots = {}};
   for (unsigned slot = 1; slot <= slots_.size(); ++slot)
     view.slots.push_back(
@@ -231,6 +291,10 @@ void Pool::apply(const Kill& step, TimePoint now) {
   WorkerHandle* worker = find(step.worker);
   STINT_ASSERT(worker != nullptr);
   worker->mark_killed(step.why);
+  // Read by the keeper when the worker is dead.
+  auto& verdict = worker->connections().header().verdict;
+  if (step.why == KillCause::request_timeout) verdict.store(control::Verdict::timed_out, std::memory_order_release);
+  if (step.why == KillCause::kill_rss) verdict.store(control::Verdict::memory, std::memory_order_release);
   if (step.why != KillCause::stop && step.why != KillCause::scale_down) {
     const WorkerReport report = worker->report();
     const auto busy = report.is_busy ? now - report.busy_since : TimePoint::duration{};
@@ -240,7 +304,9 @@ void Pool::apply(const Kill& step, TimePoint now) {
                                       {"pid", worker->pid()},
                                       {"reason", text_of(step.why)},
                                       {"busy", busy},
-                                      {"age", now - worker->started()}});
+                                      {"private_memory", mebibytes_text(worker->private_memory())},
+                                      {"age", now - worker->started()},
+                                      {"running", text_of(running_requests(worker->connections(), now))}});
   }
   if (auto sent = worker->send_signal(SIGKILL); !sent && sent.error().code.value() != ESRCH)
     log_.error("cannot kill a worker",
@@ -364,9 +430,11 @@ void Pool::on_exit(WorkerId id) {
   } else {
     ++restarts_;
     const Duration delay = back_off(worker->slot(), worker->ready_for(now), now);
+    log_killers(*worker, now);
     log_exit(*worker, *exit, false,
              has_other_worker(*worker) ? "another worker has its slot" : "restart in " + seconds_text(delay));
   }
+  leave_keeper(*worker);
   workers_.erase(id);
   advance();
   on_change_();
@@ -387,6 +455,32 @@ Duration Pool::back_off(unsigned slot, Duration ready_for, TimePoint now) {
   state.failures = restart.failures;
   state.not_before = now + restart.delay;
   return restart.delay;
+}
+
+// What the table says of a keeper is the worker's word: only a child of ours is waited for.
+void Pool::leave_keeper(const WorkerHandle& worker) {
+  const pid_t keeper = worker.keeper();
+  siginfo_t info{};
+  if (keeper <= 0 || has_process(keeper)) return;
+  if (::waitid(P_PID, static_cast<id_t>(keeper), &info, WEXITED | WNOHANG | WNOWAIT) == 0) keepers_left_.insert(keeper);
+}
+
+std::string_view Pool::cause_of_death(const WorkerHandle& worker, const ExitStatus& exit) {
+  if (worker.killed()) return text_of(*worker.killed());
+  if (exit.signal == SIGKILL && oom_kills_.explain_a_death(clock_now())) return "oom_killer";
+  return exit.signal != 0 ? "signal" : "exit";
+}
+
+// A request that an earlier worker died of as well.
+void Pool::log_killers(const WorkerHandle& worker, TimePoint now) {
+  for (const RunningRequest& request : running_requests(worker.connections(), now)) {
+    if (request.attempts == 0 || !request.is_calling) continue;
+    log_.error("a request has ended more than one worker", {{"pool", settings_.name},
+                                                            {"worker", worker.slot()},
+                                                            {"request", text_of({request})},
+                                                            {"workers", request.attempts + 1},
+                                                            {"next", "it is answered with an error"}});
+  }
 }
 
 void Pool::log_exit(const WorkerHandle& worker, const ExitStatus& exit, bool is_expected,
@@ -411,7 +505,10 @@ void Pool::log_exit(const WorkerHandle& worker, const ExitStatus& exit, bool is_
                 {"pid", worker.pid()},
                 exit.signal != 0 ? LogField("signal", signal_name(exit.signal)) : LogField("exit_code", exit.exit_code),
                 {"requests", report.requests},
+                {"cause", cause_of_death(worker, exit)},
+                {"private_memory", mebibytes_text(worker.private_memory())},
                 {"age", lived},
+                {"running", text_of(running_requests(worker.connections(), clock_now()))},
                 {"next", next_text}});
 }
 

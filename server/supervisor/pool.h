@@ -2,6 +2,7 @@
 // supervisor's one thread; woken by messages, exits, ticks and the operator.
 #pragma once
 
+#include "server/supervisor/oom_kills.h"
 #include "server/supervisor/restart_backoff.h"
 #include "server/supervisor/rollout.h"
 #include "server/supervisor/spawner.h"
@@ -17,7 +18,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace stint::supervisor {
@@ -30,7 +33,11 @@ class Pool {
   ~Pool();
 
   void start();  // all slots at once
-  void tick();   // looks at status pages and clocks; no system call unless something is to be done
+  // Looks at status pages and clocks: no system call unless something is to be done, or a limit is set that only the
+  // kernel can tell about.
+  void tick();
+  // A child that is no worker has ended and is reaped: perhaps a worker's keeper.
+  void on_child_end(pid_t pid, const ExitStatus& exit);
 
   // Replaces workers, one after the other. The slot's number, or nullopt for all. Returns how many will be replaced.
   unsigned recycle(std::optional<unsigned> slot, RecycleReason reason);
@@ -43,7 +50,7 @@ class Pool {
 
   // Safety: with has_failed_start() no worker has ever been ready.
   bool has_failed_start() const { return has_failed_start_; }
-  bool is_empty() const { return workers_.empty(); }
+  bool is_empty() const { return workers_.empty() && keepers_left_.empty(); }
   bool has_process(pid_t pid) const;
   bool is_complete() const;  // as many ready workers as slots
   unsigned count() const { return count_; }
@@ -57,6 +64,9 @@ class Pool {
 
   PoolView draw() const;
   void advance();  // asks rollout for the next steps and does them
+  void look_at_processes(TimePoint now);
+  void recycle_what_reached_a_limit(TimePoint now);
+
   void apply(const Start& step, TimePoint now);
   void apply(const Retire& step, TimePoint now);
   void apply(const Kill& step, TimePoint now);
@@ -73,6 +83,9 @@ class Pool {
   // Counts an unasked end or a failed start of the slot; how long it has to wait now.
   Duration back_off(unsigned slot, Duration ready_for, TimePoint now);
   void log_exit(const WorkerHandle& worker, const ExitStatus& exit, bool is_expected, const std::string& next_text);
+  void log_killers(const WorkerHandle& worker, TimePoint now);
+  std::string_view cause_of_death(const WorkerHandle& worker, const ExitStatus& exit);
+  void leave_keeper(const WorkerHandle& worker);
 
   WorkerHandle* find(WorkerId id);
   bool has_other_worker(const WorkerHandle& worker) const;  // in its slot, and staying
@@ -93,6 +106,12 @@ class Pool {
   std::map<WorkerId, std::unique_ptr<WorkerHandle>> workers_;  // by age
   std::uint64_t next_id_ = 1;
 
+  // Of workers that are gone. A keeper ends some milliseconds after its worker.
+  std::set<pid_t> keepers_left_;
+
+  OomKills oom_kills_;
+  TimePoint next_count_{};  // of descriptors and threads
+  TimePoint next_alarm_{};  // about limits that are too low
   std::map<RecycleReason, std::uint64_t> recycled_;
   std::uint64_t restarts_ = 0;
 };

@@ -10,15 +10,37 @@
 
 namespace stint::supervisor {
 
-// Why a worker is replaced: the first three by the settings, then by its own wish, the operator's, or a reload.
-enum class RecycleReason { max_requests, max_rss, max_age, worker_asked, operator_asked, reload };
-inline constexpr std::array all_recycle_reasons{RecycleReason::max_requests,   RecycleReason::max_rss,
-                                                RecycleReason::max_age,        RecycleReason::worker_asked,
-                                                RecycleReason::operator_asked, RecycleReason::reload};
+// Why a worker is replaced: the first by the settings' limits, then by its own wish, the operator's, a reload, or
+// because its keeper has died and nobody would rescue its connections.
+enum class RecycleReason {
+  max_requests,
+  max_rss,
+  max_age,
+  max_fds,
+  max_threads,
+  worker_asked,
+  operator_asked,
+  reload,
+  keeper_lost
+};
+inline constexpr std::array all_recycle_reasons{
+    RecycleReason::max_requests,   RecycleReason::max_rss,     RecycleReason::max_age,
+    RecycleReason::max_fds,        RecycleReason::max_threads, RecycleReason::worker_asked,
+    RecycleReason::operator_asked, RecycleReason::reload,      RecycleReason::keeper_lost};
 
-// nullopt: it stays. `age` counts from the worker's start.
-std::optional<RecycleReason> reason_to_recycle(const WorkerReport& report, Duration age,
-                                               const RecycleSettings& settings);
+struct WorkerUse {
+  WorkerReport report;
+  Duration age{};            // since its start
+  unsigned descriptors = 0;  // all; 0: not looked at
+  unsigned threads = 0;      // 0: not looked at
+};
+
+// nullopt: it stays.
+std::optional<RecycleReason> reason_to_recycle(const WorkerUse& use, const RecycleSettings& settings);
+
+// Whether workers that reach their limit like this one spend a good part of their life starting, so that the limit
+// should be raised: this one was ready for less than five times as long as it took to start.
+bool is_limit_too_low(Duration start_took, Duration ready_for);
 
 std::string_view text_of(RecycleReason reason);
 

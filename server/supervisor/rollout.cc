@@ -12,6 +12,7 @@ bool has_passed(TimePoint since, Duration limit, TimePoint now) { return now - s
 std::optional<KillCause> reason_to_kill(const WorkerView& worker, const PoolView& pool, TimePoint now) {
   const bool is_starting = worker.state == WorkerState::booting || worker.state == WorkerState::warming;
   if (worker.is_killed) return std::nullopt;
+  if (!is_starting && pool.kill_rss.count != 0 && worker.private_memory > pool.kill_rss) return KillCause::kill_rss;
   if (is_starting && pool.startup_timeout.count() != 0 && has_passed(worker.started, pool.startup_timeout, now))
     return KillCause::startup_timeout;
   if (worker.state == WorkerState::retiring &&
@@ -153,6 +154,8 @@ std::string_view text_of(KillCause cause) {
       return "startup_timeout";
     case KillCause::request_timeout:
       return "request_timeout";
+    case KillCause::kill_rss:
+      return "kill_rss";
     case KillCause::drain_timeout:
       return "drain_timeout";
     case KillCause::lost_channel:

@@ -19,7 +19,7 @@ namespace stint::supervisor {
 enum class WorkerId : std::uint64_t {};
 
 enum class RetireCause { recycle, scale_down, stop };
-enum class KillCause { startup_timeout, request_timeout, drain_timeout, lost_channel, scale_down, stop };
+enum class KillCause { startup_timeout, request_timeout, kill_rss, drain_timeout, lost_channel, scale_down, stop };
 
 struct WorkerView {
   WorkerId id{};
@@ -30,6 +30,7 @@ struct WorkerView {
   TimePoint retiring_since{};                // while retiring
   RetireCause cause = RetireCause::recycle;  // while retiring
   std::optional<TimePoint> busy_since;       // a call into the application is running
+  Bytes private_memory;                      // looked at while PoolView::kill_rss is set
   std::optional<TimePoint> channel_lost_at;  // it closed its channel and has not exited
 };
 
@@ -49,6 +50,7 @@ struct PoolView {
   Duration startup_timeout{};  // 0: no limit
   Duration request_timeout{};  // 0: no limit
   Duration drain_timeout{};
+  Bytes kill_rss;               // 0: no limit
   std::vector<SlotView> slots;  // all of 1…count, in order
 };
 

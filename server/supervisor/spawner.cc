@@ -119,8 +119,9 @@ void end_child(pid_t pid) {
 }  // namespace
 
 Spawner::Spawner(boost::asio::io_context& io, const std::vector<net::Listener>& listeners,
-                 const std::map<std::string, std::string>& environment, std::string executable)
-    : io_(io), listeners_(listeners), executable_(std::move(executable)) {
+                 const control::InboxEnds& inbox, const std::map<std::string, std::string>& environment,
+                 std::uint32_t connections, std::string executable)
+    : io_(io), listeners_(listeners), inbox_(inbox), connections_(connections), executable_(std::move(executable)) {
   for (char** entry = ::environ; *entry != nullptr; ++entry) {
     const std::string text = *entry;
     if (!environment.contains(text.substr(0, text.find('=')))) environment_.push_back(text);
@@ -147,7 +148,7 @@ Result<void> Spawner::prepare(const std::string& settings_toml) {
 // The launcher tells of a failed exec through a pipe whose number we do not know in the child. So that this can never
 // be a number that a worker's descriptors are put on, all of those are in use here.
 Result<void> Spawner::hold_low_descriptors() {
-  const int end = control::first_inherited_fd + 3 + static_cast<int>(listeners_.size());
+  const int end = control::first_listener_fd + static_cast<int>(listeners_.size());
   for (int fd = control::first_inherited_fd; fd < end; ++fd) {
     if (::fcntl(fd, F_GETFD) >= 0) continue;
     UniqueFd lowest(::fcntl(null_.get(), F_DUPFD_CLOEXEC, fd));
@@ -165,6 +166,10 @@ Result<StartedWorker> Spawner::start(unsigned slot, unsigned generation, bool is
   if (!page_file) return page_file.error();
   auto page = control::StatusPage::map(page_file->get());
   if (!page) return page.error();
+  auto table_file = control::make_connection_table(connections_);
+  if (!table_file) return table_file.error();
+  auto table = control::ConnectionTableView::map(table_file->get());
+  if (!table) return table.error();
   // Opened anew, because a descriptor that is only passed on shares its position with those of the other workers.
   const UniqueFd settings(::open(("/proc/self/fd/" + std::to_string(settings_.get())).c_str(), O_RDONLY | O_CLOEXEC));
   if (!settings.is_open()) return system_error(doing);
@@ -175,7 +180,8 @@ Result<StartedWorker> Spawner::start(unsigned slot, unsigned generation, bool is
     argument_texts.push_back(std::move(text));
   const auto arguments = pointers_to(argument_texts);
   const auto environment = pointers_to(environment_);
-  std::vector<int> inherited{ends->second.fd(), settings.get(), page_file->get()};
+  std::vector<int> inherited{ends->second.fd(), settings.get(),   page_file->get(),
+                             table_file->get(), inbox_.put.get(), inbox_.take.get()};
   for (const net::Listener& listener : listeners_) inherited.push_back(listener.socket.get());
 
   process::posix::default_launcher launcher;
@@ -200,7 +206,7 @@ Result<StartedWorker> Spawner::start(unsigned slot, unsigned generation, bool is
     end_child(launcher.pid);
     return error;
   }
-  return StartedWorker{launcher.pid, std::move(pidfd), std::move(ends->first), std::move(*page)};
+  return StartedWorker{launcher.pid, std::move(pidfd), std::move(ends->first), std::move(*page), std::move(*table)};
 }
 
 bool Spawner::is_transient(const Error& error) {

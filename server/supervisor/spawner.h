@@ -1,8 +1,11 @@
-// Starts worker processes: exec of this very binary in the worker role, with the pool's listeners, a channel, a status
-// page and the settings, and with nothing else of the supervisor's. Supervisor's thread.
+// Starts worker processes: exec of this very binary in the worker role, with the pool's listeners and inbox, a channel,
+// a status page, a table of connections and the settings, and with nothing else of the supervisor's. Supervisor's
+// thread.
 #pragma once
 
 #include "server/control/channel.h"
+#include "server/control/connection_table.h"
+#include "server/control/inbox.h"
 #include "server/control/status_page.h"
 #include "server/net/listener.h"
 #include "stint/result.h"
@@ -12,6 +15,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -24,14 +28,17 @@ struct StartedWorker {
   UniqueFd pidfd;
   control::Channel channel;
   control::StatusPage status_page;
+  control::ConnectionTableView connections;
 };
 
 class Spawner {
  public:
-  // `environment` is laid over our own. `listeners` outlives the Spawner; when it is empty no worker can be started.
-  // `executable` is "/proc/self/exe" but in tests: the same program even after its file was replaced.
-  Spawner(boost::asio::io_context& io, const std::vector<net::Listener>& listeners,
-          const std::map<std::string, std::string>& environment, std::string executable = "/proc/self/exe");
+  // `environment` is laid over our own. `listeners` and `inbox` outlive the Spawner; when they have been closed no
+  // worker can be started. `connections` is the most that one worker has. `executable` is "/proc/self/exe" but in
+  // tests: the same program even after its file was replaced.
+  Spawner(boost::asio::io_context& io, const std::vector<net::Listener>& listeners, const control::InboxEnds& inbox,
+          const std::map<std::string, std::string>& environment, std::uint32_t connections,
+          std::string executable = "/proc/self/exe");
 
   // Makes what all workers share. Call it once, before the first start.
   Result<void> prepare(const std::string& settings_toml);
@@ -46,6 +53,8 @@ class Spawner {
 
   boost::asio::io_context& io_;
   const std::vector<net::Listener>& listeners_;
+  const control::InboxEnds& inbox_;
+  const std::uint32_t connections_;
   const std::string executable_;
   std::vector<std::string> environment_;  // "NAME=value"
   UniqueFd settings_;                     // sealed: a worker cannot change what the next one reads

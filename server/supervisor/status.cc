@@ -5,6 +5,8 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 
+#include <algorithm>
+
 namespace stint::supervisor {
 
 namespace json = boost::json;
@@ -13,10 +15,27 @@ namespace {
 
 std::int64_t seconds(Duration duration) { return std::chrono::duration_cast<std::chrono::seconds>(duration).count(); }
 
+// The oldest, of a worker. Answers to thousands of slow readers would be more than anybody reads.
+constexpr std::size_t most_running_shown = 50;
+
+json::object json_of(const RunningRequest& request) {
+  return json::object{
+      {"id", request.id},
+      {"method", request.method},
+      {"target", request.target},
+      {"ms", request.running_for.count()},
+      {"answered_bytes", request.answered_bytes},
+      {"attempts", request.attempts},
+  };
+}
+
 json::object json_of(const WorkerStatus& worker, TimePoint now) {
   const WorkerReport& report = worker.report;
   json::value busy;  // null: idle
   if (report.is_busy) busy = std::chrono::duration_cast<Duration>(now - report.busy_since).count();
+  json::array running;
+  for (std::size_t i = 0; i < std::min(worker.running.size(), most_running_shown); ++i)
+    running.push_back(json_of(worker.running[i]));
   return json::object{
       {"slot", worker.slot},
       {"pid", worker.pid},
@@ -29,6 +48,8 @@ json::object json_of(const WorkerStatus& worker, TimePoint now) {
       {"busy_ms", busy},
       {"private_bytes", report.private_memory.count},
       {"age_s", seconds(worker.age)},
+      {"keeper", worker.keeper == 0 ? json::value() : json::value(worker.keeper)},
+      {"running", std::move(running)},
   };
 }
 

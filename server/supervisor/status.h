@@ -2,6 +2,7 @@
 #pragma once
 
 #include "server/supervisor/recycling_policy.h"
+#include "server/supervisor/running_requests.h"
 #include "server/supervisor/worker_state.h"
 #include "stint/bytes.h"
 #include "stint/settings.h"
@@ -24,6 +25,8 @@ struct WorkerStatus {
   unsigned generation = 0;
   WorkerReport report;
   Duration age{};
+  pid_t keeper = 0;  // 0: it has none
+  std::vector<RunningRequest> running;
 };
 
 struct PoolStatus {

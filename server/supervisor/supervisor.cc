@@ -2,7 +2,9 @@
 
 #include "server/control/command.h"
 #include "server/control/command_socket.h"
+#include "server/control/inbox.h"
 #include "server/supervisor/command_server.h"
+#include "server/supervisor/other_children.h"
 #include "server/supervisor/pool.h"
 #include "server/supervisor/signal_names.h"
 #include "server/supervisor/spawner.h"
@@ -14,7 +16,6 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -57,7 +58,7 @@ class Supervisor::Server {
         listeners_(std::move(listeners)),
         log_(log),
         reopen_own_log_(std::move(reopen_own_log)),
-        spawner_(io_, listeners_, settings_.app.env),
+        spawner_(io_, listeners_, inbox_, settings_.app.env, settings_.http.max_connections),
         pool_(io_, settings_.app, spawner_, log_, [this] { on_change(); }) {
     for (const net::Listener& listener : listeners_) addresses_.push_back(listener.address.text());
   }
@@ -66,6 +67,12 @@ class Supervisor::Server {
     // A log that is a pipe may lose its reader; that is no reason to stop serving.
     std::signal(SIGPIPE, SIG_IGN);
     for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGTTIN, SIGTTOU}) signals_.add(number);
+    auto inbox = control::make_inbox();
+    if (!inbox) {
+      log_.error("cannot start", {{"error", inbox.error().text()}});
+      return 1;
+    }
+    inbox_ = std::move(*inbox);
     if (auto prepared = spawner_.prepare(settings_toml_); !prepared) {
       log_.error("cannot start", {{"error", prepared.error().text()}});
       return 1;
@@ -157,8 +164,8 @@ class Supervisor::Server {
     tick_.expires_after(tick_interval);
     tick_.async_wait([this](const boost::system::error_code& code) {
       if (code) return;
+      reap_others();
       pool_.tick();
-      reap_orphans();
       if (end_limit_ && std::chrono::steady_clock::now() > *end_limit_) {
         log_.error("leaving workers behind that do not end", {{"pool", settings_.app.name}});
         io_.stop();
@@ -169,16 +176,9 @@ class Supervisor::Server {
     });
   }
 
-  // As the first process of a container we inherit what workers leave behind: children of theirs whose parent has gone.
-  // Only those are reaped here; a worker's end belongs to its handle.
-  void reap_orphans() {
-    if (!is_init_) return;
-    siginfo_t info{};
-    while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
-      if (pool_.has_process(info.si_pid)) return;  // its handle reaps it; the next tick looks again
-      ::waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED | WNOHANG);
-      info = {};
-    }
+  void reap_others() {
+    for (const EndedChild& child : reap_other_children([this](pid_t pid) { return pool_.has_process(pid); }))
+      pool_.on_child_end(child.pid, child.exit);
   }
 
   void stop(const std::string& reason) {
@@ -190,9 +190,7 @@ class Supervisor::Server {
     end_limit_ = std::chrono::steady_clock::now() + settings_.app.recycle.drain_timeout + exit_handlers_time +
                  patience_after_kill;
     pool_.stop();
-    // All workers have been told, and they alone hold the sockets now: when the last of them closes, a connection is
-    // refused instead of left waiting.
-    listeners_.clear();
+    close_sockets();
   }
 
   void stop_at_once(const std::string& reason) {
@@ -200,7 +198,14 @@ class Supervisor::Server {
     log_.info("stopping at once", {{"reason", reason}, {"pool", settings_.app.name}});
     end_limit_ = std::chrono::steady_clock::now() + patience_after_kill;
     pool_.stop_at_once();
+    close_sockets();
+  }
+
+  // All workers have been told to go, and they alone hold the sockets now: when the last of them closes, a connection
+  // is refused, and one in the inbox closed, instead of left waiting.
+  void close_sockets() {
     listeners_.clear();
+    inbox_ = {};
   }
 
   // After anything has happened to a worker.
@@ -208,12 +213,13 @@ class Supervisor::Server {
     if (pool_.has_failed_start() && state_ == State::starting) {
       state_ = State::stopping;
       end_limit_ = std::chrono::steady_clock::now() + patience_after_kill;
-      listeners_.clear();
+      close_sockets();
     }
     if (state_ == State::starting && pool_.is_complete()) {
       state_ = State::serving;
       log_.info("serving", {{"listen", listen_text()}, {"pool", settings_.app.name}, {"workers", pool_.count()}});
     }
+    if (state_ == State::stopping) reap_others();
     if (state_ == State::stopping && pool_.is_empty() && !is_finished_) {
       is_finished_ = true;
       if (!pool_.has_failed_start()) log_.info("stopped");
@@ -258,11 +264,11 @@ class Supervisor::Server {
   const Settings settings_;
   const std::string settings_toml_;
   std::vector<net::Listener> listeners_;
+  control::InboxEnds inbox_;  // held open here so that what waits in it outlives any worker
   std::vector<std::string> addresses_;
   Log& log_;
   const std::function<void()> reopen_own_log_;
   const TimePoint began_ = std::chrono::steady_clock::now();
-  const bool is_init_ = ::getpid() == 1;
 
   asio::io_context io_{1};
   asio::signal_set signals_{io_};

@@ -24,6 +24,11 @@ void wait_until_readable(stream_descriptor& descriptor, std::function<void()> ha
 
 }  // namespace
 
+ExitStatus exit_status_of(const siginfo_t& info) {
+  if (info.si_code == CLD_EXITED) return {.exit_code = info.si_status, .signal = 0};
+  return {.exit_code = 0, .signal = info.si_status};
+}
+
 WorkerHandle::WorkerHandle(boost::asio::io_context& io, WorkerId id, unsigned slot, unsigned generation,
                            StartedWorker started, TimePoint now)
     : id_(id),
@@ -34,6 +39,7 @@ WorkerHandle::WorkerHandle(boost::asio::io_context& io, WorkerId id, unsigned sl
       pidfd_(std::move(started.pidfd)),
       channel_(std::move(started.channel)),
       status_page_(std::move(started.status_page)),
+      connections_(std::move(started.connections)),
       exit_watch_(io, pidfd_.get()),
       channel_watch_(io, channel_.fd()) {}
 
@@ -57,6 +63,12 @@ Result<void> WorkerHandle::send_signal(int number) {
   return {};
 }
 
+bool WorkerHandle::has_ended() const {
+  siginfo_t info{};
+  return ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+         info.si_pid != 0;
+}
+
 std::optional<ExitStatus> WorkerHandle::reap() {
   siginfo_t info{};
   if (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG) != 0) {
@@ -64,8 +76,7 @@ std::optional<ExitStatus> WorkerHandle::reap() {
     return errno == EINTR ? std::nullopt : std::optional(ExitStatus{});
   }
   if (info.si_pid == 0) return std::nullopt;
-  if (info.si_code == CLD_EXITED) return ExitStatus{.exit_code = info.si_status, .signal = 0};
-  return ExitStatus{.exit_code = 0, .signal = info.si_status};
+  return exit_status_of(info);
 }
 
 bool WorkerHandle::move(WorkerEvent event, TimePoint now) {
@@ -93,6 +104,17 @@ Duration WorkerHandle::ready_for(TimePoint now) const {
   return ready_since_ ? std::chrono::duration_cast<Duration>(now - *ready_since_) : Duration{};
 }
 
+Duration WorkerHandle::start_took() const {
+  return ready_since_ ? std::chrono::duration_cast<Duration>(*ready_since_ - started_) : Duration{};
+}
+
+WorkerUse WorkerHandle::use(TimePoint now) const {
+  return {.report = report(),
+          .age = std::chrono::duration_cast<Duration>(now - started_),
+          .descriptors = descriptors_,
+          .threads = use_.threads};
+}
+
 std::string WorkerHandle::reason_text() const {
   if (state_ == WorkerState::retiring && retire_cause_ != RetireCause::recycle)
     return std::string(text_of(retire_cause_));
@@ -113,6 +135,7 @@ WorkerView WorkerHandle::view() const {
       .retiring_since = retiring_since_,
       .cause = retire_cause_,
       .busy_since = report.is_busy ? std::optional(report.busy_since) : std::nullopt,
+      .private_memory = use_.private_memory,
       .channel_lost_at = channel_lost_at_,
   };
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "server/control/message.h"
+#include "server/supervisor/process_use.h"
 #include "server/supervisor/recycling_policy.h"
 #include "server/supervisor/rollout.h"
 #include "server/supervisor/spawner.h"
@@ -11,6 +12,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 
+#include <algorithm>
+#include <csignal>
 #include <functional>
 #include <optional>
 #include <string>
@@ -22,6 +25,7 @@ struct ExitStatus {
   int exit_code = 0;  // when signal is 0
   int signal = 0;
 };
+ExitStatus exit_status_of(const siginfo_t& info);  // as waitid(2) has filled it
 
 class WorkerHandle {
  public:
@@ -39,6 +43,7 @@ class WorkerHandle {
   Result<std::optional<control::Message>> receive() { return channel_.receive(); }
   Result<void> send(const control::Message& message) { return channel_.send(message); }
   Result<void> send_signal(int number);
+  bool has_ended() const;            // reaped or not
   std::optional<ExitStatus> reap();  // nullopt: still running
 
   // False, and nothing done: the event is not possible in this state.
@@ -46,6 +51,9 @@ class WorkerHandle {
   void want_replacement(RecycleReason reason, std::string detail = {});
   void retire(RetireCause cause, TimePoint now);  // REQUIRES: not yet retiring
   void mark_killed(KillCause why) { killed_ = why; }
+  void mark_keeper_lost() { is_keeper_lost_ = true; }
+  void note_use(const ProcessUse& use) { use_ = use; }
+  void note_descriptors(unsigned open) { descriptors_ = open; }
   void mark_channel_lost(TimePoint now) { channel_lost_at_ = now; }
 
   WorkerView view() const;
@@ -63,6 +71,12 @@ class WorkerHandle {
   std::string reason_text() const;
   std::optional<KillCause> killed() const { return killed_; }
   WorkerReport report() const { return status_page_.report(); }
+  Duration start_took() const;  // from start to ready; zero: never was
+  Bytes private_memory() const { return std::max(use_.private_memory, report().private_memory); }
+  WorkerUse use(TimePoint now) const;
+  const control::ConnectionTableView& connections() const { return connections_; }
+  // The process that will rescue the connections; 0: there is none (yet, any more, or at all).
+  pid_t keeper() const { return is_keeper_lost_ ? 0 : connections_.header().keeper.load(std::memory_order_acquire); }
 
  private:
   const WorkerId id_;
@@ -73,6 +87,7 @@ class WorkerHandle {
   UniqueFd pidfd_;
   control::Channel channel_;
   control::StatusPage status_page_;
+  control::ConnectionTableView connections_;
   boost::asio::posix::stream_descriptor exit_watch_;     // of pidfd_, which it does not own
   boost::asio::posix::stream_descriptor channel_watch_;  // of channel_, which it does not own
 
@@ -84,6 +99,9 @@ class WorkerHandle {
   std::string recycle_detail_;
   std::optional<KillCause> killed_;
   std::optional<TimePoint> channel_lost_at_;
+  bool is_keeper_lost_ = false;
+  ProcessUse use_;            // as last looked at
+  unsigned descriptors_ = 0;  // likewise
 };
 
 }  // namespace stint::supervisor

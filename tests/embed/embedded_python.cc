@@ -83,6 +83,7 @@ std::optional<ApplicationFailure> call(Application& application, const TestReque
   request.endpoints = given.endpoints;
   request.scheme = given.scheme;
   request.id = given.id;
+  request.was_interrupted = given.was_interrupted;
   sink.method = given.method;
   return application.call(request, sink);
 }

@@ -61,6 +61,7 @@ struct TestRequest {
   std::string scheme = "http";
   std::string id = "request-1";
   Endpoints endpoints{"192.0.2.7", "51234", "127.0.0.1", "8000"};
+  bool was_interrupted = false;
 };
 
 // Calls a loaded application with `request`, or `GET /?query`, and a sink.

@@ -62,6 +62,13 @@ TEST_CASE("environ has all that PEP 3333 requires, and what Stint adds (WSGI 2, 
   CHECK_THAT(environ_of({.target = "/"}), has("QUERY_STRING", ""));
 }
 
+TEST_CASE("environ says whether a worker died at this request before (issue 4)") {
+  for (const bool was_interrupted : {true, false, true}) {  // none remembers the one before
+    const auto text = environ_of({.was_interrupted = was_interrupted});
+    CHECK_THAT(text, ContainsSubstring(shown("stint.retried", was_interrupted ? "true" : "false")));
+  }
+}
+
 TEST_CASE("bytes above ASCII reach environ as latin-1 (WSGI 3, 7)") {
   auto text = environ_of({.target = "/%C3%A9", .path = "/\xc3\xa9", .fields = {{"X-Name", "caf\xe9"}}});
   CHECK_THAT(text, has("PATH_INFO", "/\\u00c3\\u00a9"));

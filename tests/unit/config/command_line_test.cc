@@ -76,6 +76,7 @@ TEST_CASE("commands to a running server say which one", "[cli]") {
   CHECK(!parsed<Status>({"status"}).is_json);
   CHECK(parsed<Status>({"status", "--socket", "/run/c"}).server.socket == "/run/c");
   CHECK(parsed<Recycle>({"recycle", "3"}).slot == 3u);
+  CHECK(parsed<Top>({"top", "--socket", "/run/c.sock"}).server.socket == "/run/c.sock");
   CHECK(!parsed<Recycle>({"recycle", "-c", "a.toml"}).slot);
   CHECK(parsed<Recycle>({"recycle", "-c", "a.toml"}).server.file == "a.toml");
   CHECK(!parsed<Stop>({"stop"}).server.file);

@@ -54,7 +54,8 @@ TEST_CASE("a minimal file gets every default", "[config]") {
   CHECK(settings.app.env.empty());
   CHECK(settings.app.workers.startup_timeout == std::chrono::seconds(60));
   CHECK(settings.app.workers.request_timeout == std::chrono::seconds(60));
-  CHECK(settings.app.recycle == RecycleSettings{0, {}, {}, 1, std::chrono::seconds(30)});
+  CHECK(settings.app.recycle == RecycleSettings{.at_once = 1, .drain_timeout = std::chrono::seconds(30)});
+  CHECK(settings.app.retry_interrupted);
   CHECK(settings.app.warmup_requests.empty());
   CHECK(settings.http == HttpSettings{std::chrono::seconds(10), std::chrono::seconds(30), std::chrono::seconds(75),
                                       std::chrono::seconds(30), 8_KiB, 100, 64_KiB, 1_GiB, 1024});
@@ -63,7 +64,7 @@ TEST_CASE("a minimal file gets every default", "[config]") {
   CHECK(settings.log == LogSettings{LogLevel::info, "-", "combined", "-"});
 }
 
-TEST_CASE("\"auto\" is the number of processors this process may use", "[config]") {
+TEST_CASE("a count of auto is the number of processors this process may use", "[config]") {
   cpu_set_t all, one;
   REQUIRE(sched_getaffinity(0, sizeof all, &all) == 0);
   CHECK(settings_of(input_of(app)).app.workers.count == static_cast<unsigned>(CPU_COUNT(&all)));
@@ -128,6 +129,15 @@ TEST_CASE("each wrong key or value is told with its place, and what was probably
       {app + "[app.recycle]\nmax_requests = -1\nat_once = 1.5\n",
        {"site.toml:4:16: 'app.recycle.max_requests' must be a whole number from 0 to 1000000000000, not -1",
         "site.toml:5:11: 'app.recycle.at_once' must be a whole number from 1 to 1024, not a number with a fraction"}},
+
+      // switches
+      {app + "retry_interrupted = 1\n", {"site.toml:3:21: 'app.retry_interrupted' must be true or false, not 1"}},
+      {app + "retry_interrupted = \"no\"\n",
+       {"site.toml:3:21: 'app.retry_interrupted' must be true or false, not \"no\""}},
+
+      // limits of which one would keep the other from working
+      {app + "[app.recycle]\nmax_rss = \"256MiB\"\nkill_rss = \"256MiB\"\n",
+       {"site.toml:5:12: 'app.recycle.kill_rss' must be larger than 'app.recycle.max_rss', which is \"256MiB\""}},
 
       // durations and sizes
       {app + "[http]\nhead_timeout = 10\n",

@@ -53,6 +53,7 @@ TEST_CASE("values on the command line need no quotes where a key takes text", "[
   CHECK(settings_of(with({"app.recycle.max_age", "0", "--set"})).app.recycle.max_age == Duration::zero());
   CHECK(settings_of(with({"app.recycle.max_rss", "256MiB", "--set"})).app.recycle.max_rss == 256_MiB);
   CHECK(settings_of(with({"listen", "[::1]:8000", "--set"})).listen[0].text() == "[::1]:8000");
+  CHECK_FALSE(settings_of(with({"app.retry_interrupted", "false", "--set"})).app.retry_interrupted);
   CHECK(settings_of(with({"app.recycle.max_requests", "10_000", "--set"})).app.recycle.max_requests == 10'000);
   CHECK(settings_of(with({"static", "[{ url = \"/s/\", root = \"s\" }]", "--set"})).static_roots ==
         std::vector<StaticSettings>{{"/s/", "/home/someone/s"}});

@@ -18,7 +18,16 @@ Settings far_from_defaults() {
   s.app.venv = "/srv/venv";
   s.app.env = {{"A", ""}, {"B.C", "x = \"y\" # no comment"}, {"D", "line\nline\ttab\x01\x7f"}};
   s.app.workers = {7, 1500ms, 1h};
-  s.app.recycle = {10'000, 300_MiB, 90min, 3, 1min};
+  s.app.recycle = {.max_requests = 10'000,
+                   .max_rss = 300_MiB,
+                   .max_age = 90min,
+                   .max_fds = 500,
+                   .max_threads = 20,
+                   .min_age = 10s,
+                   .kill_rss = 1_GiB,
+                   .at_once = 3,
+                   .drain_timeout = 1min};
+  s.app.retry_interrupted = false;
   s.app.warmup_requests = {"/", "/health?x=1"};
   s.http = {1ms, 2s, 3min, 4h, {1000}, 50, 9_KiB, 3_GiB, 10};
   s.static_roots = {{"/static/", "/srv/static"}, {"/media/", "/srv/media"}};

@@ -1,6 +1,8 @@
 // The pool with real processes: fake_worker speaks a worker's part.
 #include "server/supervisor/pool.h"
 
+#include "server/supervisor/other_children.h"
+
 #include "tests/support/catch.h"
 
 #include <boost/asio/io_context.hpp>
@@ -37,6 +39,19 @@ struct KeptLog : Log {
   }
 };
 
+// What the keepers of workers that died have written: the last digit of their verdicts.
+struct Verdicts {
+  char file[32] = "/tmp/stint-verdict-XXXXXX";
+  Verdicts() { ::close(::mkstemp(file)); }
+  ~Verdicts() { std::filesystem::remove(file); }
+  std::string keep() const { return std::string("keep ") + file; }
+  std::string text() const {
+    std::string text;
+    std::ifstream(file) >> text;
+    return text;
+  }
+};
+
 int open_descriptors() {
   int open = 0;
   for (int fd = 0; fd < 1024; ++fd) open += ::fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
@@ -49,6 +64,7 @@ struct Stage {
   KeptLog log;
   boost::asio::io_context io;
   std::vector<net::Listener> listeners;
+  control::InboxEnds inbox;
   std::unique_ptr<Spawner> spawner;
   std::unique_ptr<Pool> pool;
 
@@ -60,7 +76,10 @@ struct Stage {
     auto listener = net::open_listener({ListenAddress::Family::ipv4, "127.0.0.1", 0, ""});
     REQUIRE(listener.has_value());
     listeners.push_back(std::move(*listener));
-    spawner = std::make_unique<Spawner>(io, listeners, settings.env, executable);
+    auto ends = control::make_inbox();
+    REQUIRE(ends.has_value());
+    inbox = std::move(*ends);
+    spawner = std::make_unique<Spawner>(io, listeners, inbox, settings.env, 64, executable);
     REQUIRE(spawner->prepare("name = \"site\"").has_value());
     pool = std::make_unique<Pool>(io, settings, *spawner, log, [] {});
     pool->start();
@@ -79,6 +98,8 @@ struct Stage {
       io.run_for(5ms);
       io.restart();
       pool->tick();
+      for (const auto& child : reap_other_children([this](pid_t pid) { return pool->has_process(pid); }))
+        pool->on_child_end(child.pid, child.exit);
     }
     return true;
   }
@@ -206,6 +227,77 @@ TEST_CASE("slots come and go with the operator's wish, but one stays", "[supervi
   stage.pool->shrink();
   CHECK(stage.log.count("the last worker stays") == 1);
   CHECK(stage.pids().size() == 1);
+}
+
+TEST_CASE("a worker's death names the request that ran, and that it is not its first victim", "[supervisor]") {
+  const Verdicts verdicts;
+  Stage stage(verdicts.keep(), 1);
+  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  const auto status = stage.pool->status();
+  REQUIRE(status.workers[0].running.size() == 1);
+  CHECK(status.workers[0].running[0].target == "/slow?x=1");
+
+  REQUIRE(::kill(status.workers[0].pid, SIGSEGV) == 0);
+  REQUIRE(stage.eventually([&] { return stage.log.count("worker died") == 1; }));
+  CHECK(stage.log.count("cause=signal private_memory=0.0MiB") == 1);
+  CHECK(stage.log.count("running=GET /slow?x=1 id=req-1 ") == 1);
+  CHECK(stage.log.count("a request has ended more than one worker pool=site worker=1 request=GET /slow?x=1") == 1);
+  REQUIRE(stage.eventually([&] { return verdicts.text() == "2"; }));
+}
+
+TEST_CASE("a worker whose keeper died is replaced", "[supervisor]") {
+  const Verdicts verdicts;
+  Stage stage(verdicts.keep(), 1);
+  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  const pid_t keeper = stage.pool->status().workers[0].keeper;
+  REQUIRE(keeper > 0);
+  REQUIRE(::kill(keeper, SIGKILL) == 0);
+  REQUIRE(stage.eventually([&] { return stage.log.count("worker exited") == 1; }));
+  CHECK(stage.log.count("keeper died pool=site gen=1 worker=1") == 1);
+  CHECK(stage.log.count("signal=SIGKILL next=its worker is replaced") == 1);
+  CHECK(stage.pool->status().recycled.at(RecycleReason::keeper_lost) == 1);
+  CHECK(stage.pool->status().workers[0].keeper != keeper);
+  CHECK(stage.pool->status().restarts == 0);
+}
+
+TEST_CASE("a keeper that ends because its worker has is no loss, and none is left", "[supervisor]") {
+  const Verdicts verdicts;
+  {
+    Stage stage(verdicts.keep(), 2);
+    REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+    stage.pool->recycle(1, RecycleReason::operator_asked);
+    REQUIRE(stage.eventually([&] { return stage.log.count("worker exited") == 1; }));
+    stage.pool->stop();
+    REQUIRE(stage.eventually([&] { return stage.pool->is_empty(); }));
+    CHECK(stage.log.count("keeper died") == 0);
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+  }
+}
+
+TEST_CASE("the keeper of a worker that took too long or too much is told so", "[supervisor]") {
+  const Verdicts verdicts;
+  Stage stage(verdicts.keep(), 1);
+  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  SECTION("request_timeout") {
+    stage.settings.workers.request_timeout = 1ms;
+    REQUIRE(stage.eventually([&] { return stage.log.count("cause=request_timeout") >= 1; }));
+    CHECK(stage.eventually([&] { return verdicts.text().starts_with("4"); }));
+  }
+  SECTION("kill_rss") {
+    stage.settings.recycle.kill_rss = {1};
+    REQUIRE(stage.eventually([&] { return stage.log.count("cause=kill_rss") >= 1; }));
+    CHECK(stage.log.count("killing a worker pool=site gen=1 worker=1") >= 1);
+    CHECK(stage.log.count("reason=kill_rss") >= 1);
+    CHECK(stage.eventually([&] { return verdicts.text().starts_with("3"); }));
+  }
+}
+
+TEST_CASE("a limit that every worker reaches at once is told, not every time", "[supervisor]") {
+  Stage stage("serve", 1);
+  stage.settings.recycle.max_fds = 1;
+  REQUIRE(stage.eventually([&] { return stage.pool->status().recycled[RecycleReason::max_fds] >= 2; }));
+  // Whether the first one was ready only for a moment depends on the machine; the others are looked at once a second.
+  CHECK(stage.log.count("workers reach a limit soon after their start") <= 1);
 }
 
 TEST_CASE("a stop ends all workers and nothing is left", "[supervisor]") {

@@ -28,9 +28,51 @@ TEST_CASE("a worker is replaced when it reaches a limit, and only then", "[super
   };
   for (const Row& row : table) {
     CAPTURE(row.what);
-    const WorkerReport report{.requests = row.requests, .private_memory = row.memory};
-    CHECK(reason_to_recycle(report, row.age, row.settings) == row.reason);
+    const WorkerUse use{.report = {.requests = row.requests, .private_memory = row.memory}, .age = row.age};
+    CHECK(reason_to_recycle(use, row.settings) == row.reason);
   }
+}
+
+TEST_CASE("descriptors and threads have limits, and clients' connections are not counted", "[supervisor]") {
+  struct Row {
+    const char* what;
+    unsigned descriptors;
+    std::uint32_t connections;
+    unsigned threads;
+    std::optional<RecycleReason> reason;
+  };
+  const RecycleSettings settings{.max_fds = 100, .max_threads = 8};
+  const Row table[] = {
+      {"not looked at yet", 0, 500, 0, std::nullopt},
+      {"exactly as many as it may", 100, 0, 8, std::nullopt},
+      {"one descriptor too many", 101, 0, 1, RecycleReason::max_fds},
+      {"many clients, few of its own", 1100, 1000, 1, std::nullopt},
+      {"many clients, too many of its own", 1101, 1000, 1, RecycleReason::max_fds},
+      {"one thread too many", 100, 0, 9, RecycleReason::max_threads},
+  };
+  for (const Row& row : table) {
+    CAPTURE(row.what);
+    const WorkerUse use{
+        .report = {.connections = row.connections}, .age = 1h, .descriptors = row.descriptors, .threads = row.threads};
+    CHECK(reason_to_recycle(use, settings) == row.reason);
+    CHECK(reason_to_recycle(use, {}) == std::nullopt);
+  }
+}
+
+TEST_CASE("a young worker is not replaced because of a limit", "[supervisor]") {
+  const RecycleSettings settings{
+      .max_requests = 1, .max_rss = 1_MiB, .max_age = 1ms, .max_fds = 1, .max_threads = 1, .min_age = 10s};
+  WorkerUse use{.report = {.requests = 2, .private_memory = 2_MiB}, .age = 10s - 1ms, .descriptors = 9, .threads = 9};
+  CHECK(reason_to_recycle(use, settings) == std::nullopt);
+  use.age = 10s;
+  CHECK(reason_to_recycle(use, settings) == RecycleReason::max_requests);
+}
+
+TEST_CASE("a limit is too low when workers live less than five times as long as they start", "[supervisor]") {
+  CHECK(is_limit_too_low(1s, 5s - 1ms));
+  CHECK_FALSE(is_limit_too_low(1s, 5s));
+  CHECK(is_limit_too_low(10ms, 0ms));
+  CHECK_FALSE(is_limit_too_low(0ms, 0ms));
 }
 
 TEST_CASE("every reason has a word of its own", "[supervisor]") {

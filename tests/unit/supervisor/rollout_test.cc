@@ -168,6 +168,17 @@ TEST_CASE("a call into the application has a limit, also in a worker that retire
   CHECK(steps_of(pool) == Steps{"kill 2 request_timeout", "kill 1 request_timeout"});
 }
 
+TEST_CASE("a worker over kill_rss is killed, also one that retires, but not one that starts", "[supervisor]") {
+  auto pool = pool_of({{.current = ready(2), .retiring = {retiring(1)}}, {.current = worker(3, WorkerState::warming)}});
+  for (WorkerView* view : {&*pool.slots[0].current, &pool.slots[0].retiring[0], &*pool.slots[1].current})
+    view->private_memory = {(1_GiB).count + 1};
+  CHECK(steps_of(pool).empty());  // 0: no limit
+  pool.kill_rss = {(1_GiB).count + 1};
+  CHECK(steps_of(pool).empty());
+  pool.kill_rss = 1_GiB;
+  CHECK(steps_of(pool) == Steps{"kill 2 kill_rss", "kill 1 kill_rss"});
+}
+
 TEST_CASE("a warm-up request counts against the start's limit only", "[supervisor]") {
   auto pool = pool_of({{.current = worker(1, WorkerState::warming)}});
   pool.request_timeout = 1s;

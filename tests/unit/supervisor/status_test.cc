@@ -23,12 +23,14 @@ TEST_CASE("status says what is, with null for an idle worker", "[supervisor]") {
       .uptime = 61s,
       .state = "serving",
       .listen = {"127.0.0.1:8000"},
-      .pool = {.name = "site",
-               .generation = 1,
-               .count = 2,
-               .workers = {{1, 43, WorkerState::ready, 1, busy, 5s}, {2, 44, WorkerState::retiring, 1, {}, 6s}},
-               .recycled = {{RecycleReason::max_rss, 7}},
-               .restarts = 4},
+      .pool =
+          {.name = "site",
+           .generation = 1,
+           .count = 2,
+           .workers = {{1, 43, WorkerState::ready, 1, busy, 5s, 45, {{"id-1", "GET", "/slow", 250ms, 1000, 1, false}}},
+                       {2, 44, WorkerState::retiring, 1, {}, 6s, 0, {}}},
+           .recycled = {{RecycleReason::max_rss, 7}},
+           .restarts = 4},
       .supervisor_memory = 4_MiB};
 
   const auto json = boost::json::parse(status_json(status, now));
@@ -45,5 +47,15 @@ TEST_CASE("status says what is, with null for an idle worker", "[supervisor]") {
   CHECK(worker.at("private_bytes") == (40_MiB).count);
   CHECK(pool.at("workers").at(1).at("busy_ms").is_null());
   CHECK(pool.at("workers").at(1).at("state") == "retiring");
+  CHECK(worker.at("keeper") == 45);
+  const auto& running = worker.at("running").at(0);
+  CHECK(running.at("id") == "id-1");
+  CHECK(running.at("method") == "GET");
+  CHECK(running.at("target") == "/slow");
+  CHECK(running.at("ms") == 250);
+  CHECK(running.at("answered_bytes") == 1000);
+  CHECK(running.at("attempts") == 1);
+  CHECK(pool.at("workers").at(1).at("keeper").is_null());
+  CHECK(pool.at("workers").at(1).at("running").as_array().empty());
   CHECK(json.at("supervisor").at("rss_bytes") == (4_MiB).count);
 }

@@ -1,0 +1,17 @@
+// A running server's status as people read it: what the server says in JSON, as text of several lines. Pure.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+
+#include <chrono>
+#include <string>
+
+namespace stint::cli {
+
+// With the requests that have run for `shown_from` or longer. Throws what Boost.JSON throws when something is missing.
+std::string status_text(const boost::json::object& status, std::chrono::milliseconds shown_from);
+
+std::string text_of(const boost::json::value& value);  // of a string or number; "-" for anything else
+
+}  // namespace stint::cli

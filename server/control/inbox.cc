@@ -1,0 +1,126 @@
+#include "server/control/inbox.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace stint::control {
+
+namespace {
+
+static_assert(std::is_trivially_copyable_v<HandoverHeader>);
+
+constexpr std::uint32_t current_version = HandoverHeader{}.version;
+constexpr std::size_t most_descriptors = most_idle_in_packet + 1;  // and a body's file
+constexpr int wanted_room = 16 << 20;
+
+// What both ends hold true of a packet.
+bool is_handover(const HandoverHeader& header, std::size_t bytes, std::size_t descriptors) {
+  if (header.version != current_version || header.length != bytes || bytes > most_bytes_in_packet) return false;
+  if (header.head_length > header.length) return false;
+  const std::size_t files = header.has_body_file != 0 ? 1 : 0;
+  if (descriptors <= files) return false;
+  const std::size_t sockets = descriptors - files;
+  const bool is_idle = header.length == 0 && header.has_body == 0 && files == 0;
+  return sockets == 1 || (is_idle && sockets <= most_idle_in_packet);
+}
+
+// The descriptors that came with a packet, all of them owned from here on.
+std::vector<UniqueFd> descriptors_of(msghdr& message) {
+  std::vector<UniqueFd> descriptors;
+  for (cmsghdr* control = CMSG_FIRSTHDR(&message); control != nullptr; control = CMSG_NXTHDR(&message, control)) {
+    if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd;
+      std::memcpy(&fd, CMSG_DATA(control) + i * sizeof fd, sizeof fd);
+      descriptors.emplace_back(fd);
+    }
+  }
+  return descriptors;
+}
+
+}  // namespace
+
+Result<InboxEnds> make_inbox() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+    return system_error("make an inbox");
+  InboxEnds inbox{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  // The kernel charges what waits to the sender. Refused to the unprivileged, who get what net.core.wmem_max allows;
+  // that is enough to work with, so a refusal is no error.
+  if (::setsockopt(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &wanted_room, sizeof wanted_room) != 0)
+    static_cast<void>(::setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &wanted_room, sizeof wanted_room));
+  return inbox;
+}
+
+int put_into_inbox(int put_end, const HandoverHeader& header, std::string_view bytes,
+                   std::span<const int> descriptors) {
+  HandoverHeader packet = header;
+  packet.length = static_cast<std::uint32_t>(bytes.size());
+  if (!is_handover(packet, bytes.size(), descriptors.size())) return EINVAL;
+
+  iovec parts[2] = {{&packet, sizeof packet}, {const_cast<char*>(bytes.data()), bytes.size()}};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * most_descriptors)> control{};
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  message.msg_control = control.data();
+  message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
+  cmsghdr* rights = CMSG_FIRSTHDR(&message);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(descriptors.size_bytes());
+  std::memcpy(CMSG_DATA(rights), descriptors.data(), descriptors.size_bytes());
+  while (::sendmsg(put_end, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    if (errno != EINTR) return errno;
+  return 0;
+}
+
+Result<std::optional<Handover>> take_from_inbox(int take_end) {
+  const std::string doing = "take a connection from the inbox";
+  Handover handover;
+  // Never looked at first for its size: another worker might take that packet, and this one a larger.
+  const auto bytes = std::make_unique_for_overwrite<char[]>(most_bytes_in_packet);
+  iovec parts[2] = {{&handover.header, sizeof handover.header}, {bytes.get(), most_bytes_in_packet}};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * most_descriptors)> control;
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  ssize_t size;
+  do {
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    size = ::recvmsg(take_end, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (size < 0 && errno == EINTR);
+  if (size < 0) {
+    if (errno == EAGAIN) return std::nullopt;
+    return system_error(doing);
+  }
+
+  std::vector<UniqueFd> descriptors = descriptors_of(message);
+  if (size == 0 && descriptors.empty()) return system_error(doing, ECONNRESET);  // nobody is left to put one in
+  // The kernel gives what it can when the process has no descriptor left, and drops the others.
+  if ((message.msg_flags & MSG_CTRUNC) != 0) return system_error(doing, EMFILE);
+  const auto got = static_cast<std::size_t>(size);
+  if (got < sizeof handover.header || (message.msg_flags & MSG_TRUNC) != 0 ||
+      !is_handover(handover.header, got - sizeof handover.header, descriptors.size()))
+    return error_because(doing + ": this packet is none");
+
+  handover.bytes.assign(bytes.get(), got - sizeof handover.header);
+  if (handover.header.has_body_file != 0) {
+    handover.body_file = std::move(descriptors.back());
+    descriptors.pop_back();
+  }
+  handover.sockets = std::move(descriptors);
+  return handover;
+}
+
+}  // namespace stint::control

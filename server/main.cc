@@ -39,9 +39,6 @@ int fail(int code, const std::string& sentence) {
   return code;
 }
 
-// --- serve: the supervisor
-// ---------------------------------------------------------------------------------------------
-
 int serve_role(const cli::Serve& command) {
   const std::variant<config::Loaded, config::Problems> loaded = cli::load_settings(command.settings);
   if (const auto* problems = std::get_if<config::Problems>(&loaded)) {
@@ -65,9 +62,6 @@ int serve_role(const cli::Serve& command) {
                                     [&log] { (*log)->reopen(); });
   return supervisor.run();
 }
-
-// --- worker
-// --------------------------------------------------------------------------------------------------------------
 
 // One named step of a start, timed.
 template <class Make>
@@ -128,19 +122,18 @@ int worker_role(const cli::Worker& command) {
   const Settings& settings = std::get<config::Loaded>(loaded).settings;
 
   const std::string place = settings.app.name + "/" + std::to_string(inheritance->slot);
-  ::setproctitle("-stint: worker %s gen %u", place.c_str(), inheritance->generation);
+
   Result<std::unique_ptr<logging::ProcessLog>> log = logging::ProcessLog::open(settings.log, "worker " + place);
   if (!log.has_value()) return fail(failed, log.error().text());
 
   worker::RuntimeStarter starter = runtime_starter(settings, *inheritance, **log);
-  worker::Worker worker(settings, std::move(*inheritance), std::move(starter), **log, [&log] { (*log)->reopen(); });
+  worker::Worker worker(
+      settings, std::move(*inheritance), std::move(starter), **log, [&log] { (*log)->reopen(); },
+      [](const std::string& title) { ::setproctitle("-stint: %s", title.c_str()); });
   const int code = worker.run();
   std::fflush(nullptr);
   ::_exit(code);  // no destructors: Python is still there, and threads of the application may be
 }
-
-// --- questions and orders
-// -----------------------------------------------------------------------------------------------
 
 template <class Order>
 int with_server(const cli::ServerArguments& server, Order order) {
@@ -162,6 +155,7 @@ struct Run {
   int operator()(const cli::Status& command) const {
     return with_server(command.server, [&](const std::string& path) { return cli::run_status(path, command.is_json); });
   }
+  int operator()(const cli::Top& command) const { return with_server(command.server, cli::run_top); }
   int operator()(const cli::Recycle& command) const {
     return with_server(command.server, [&](const std::string& path) { return cli::run_recycle(path, command.slot); });
   }

@@ -236,4 +236,29 @@ void BodyDecoder::take_trailer(char byte) {
   }
 }
 
+std::optional<BodyProgress> BodyDecoder::progress() const {
+  if (state_ == State::refused || state_ >= State::trailer_start) return std::nullopt;
+  return BodyProgress{.state = static_cast<std::uint32_t>(state_),
+                      .size_digits = size_digits_,
+                      .max_body = max_body_,
+                      .remaining = remaining_,
+                      .decoded = decoded_,
+                      .extension_bytes = extension_bytes_,
+                      .all_extension_bytes = all_extension_bytes_};
+}
+
+std::optional<BodyDecoder> BodyDecoder::resume(const BodyProgress& progress) {
+  const auto state = static_cast<State>(progress.state);
+  if (state == State::refused || state >= State::trailer_start) return std::nullopt;
+  BodyDecoder decoder;
+  decoder.state_ = state;
+  decoder.size_digits_ = progress.size_digits;
+  decoder.max_body_ = progress.max_body;
+  decoder.remaining_ = progress.remaining;
+  decoder.decoded_ = progress.decoded;
+  decoder.extension_bytes_ = progress.extension_bytes;
+  decoder.all_extension_bytes_ = progress.all_extension_bytes;
+  return decoder;
+}
+
 }  // namespace stint::http

@@ -6,10 +6,22 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace stint::http {
+
+// Where a decoder stands, as plain values: goes with a connection that another process takes over.
+struct BodyProgress {
+  std::uint32_t state = 0;
+  std::uint32_t size_digits = 0;
+  std::uint64_t max_body = 0;
+  std::uint64_t remaining = 0;
+  std::uint64_t decoded = 0;
+  std::uint64_t extension_bytes = 0;
+  std::uint64_t all_extension_bytes = 0;
+};
 
 class BodyDecoder {
  public:
@@ -27,6 +39,11 @@ class BodyDecoder {
   // Bytes after a complete body are left alone. `complete` may come with the last piece of data.
   Step decode(std::string_view input);
   const Refusal& refusal() const { return refusal_; }  // REQUIRES: refused
+
+  // nullopt inside trailers and after a refusal: those are not worth carrying over.
+  std::optional<BodyProgress> progress() const;
+  // Goes on where another decoder stood; nullopt when that is no state.
+  static std::optional<BodyDecoder> resume(const BodyProgress& progress);
 
  private:
   //   size ─> (extension) ─> size_lf ─> data ─> data_cr ─> data_lf ─> size

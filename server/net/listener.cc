@@ -146,6 +146,13 @@ AddressText text_of(const sockaddr_storage& address) {
   return {host, std::to_string(ntohs(port))};
 }
 
+AddressText remote_address_of(int socket) {
+  sockaddr_storage name{};
+  socklen_t length = sizeof name;
+  if (::getpeername(socket, reinterpret_cast<sockaddr*>(&name), &length) != 0) return {};
+  return text_of(name);
+}
+
 AddressText local_address_of(int socket) {
   sockaddr_storage name{};
   socklen_t length = sizeof name;

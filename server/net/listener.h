@@ -41,6 +41,7 @@ struct AddressText {
   std::string port;
 };
 AddressText text_of(const sockaddr_storage& address);
-AddressText local_address_of(int socket);  // getsockname(2): what the client connected to
+AddressText remote_address_of(int socket);  // getpeername(2)
+AddressText local_address_of(int socket);   // getsockname(2): what the client connected to
 
 }  // namespace stint::net

@@ -5,7 +5,8 @@
 
 namespace stint::worker {
 
-Acceptor::Acceptor(std::vector<net::Listener> listeners, ConnectionServices& services) : services_(services) {
+Acceptor::Acceptor(std::vector<net::Listener> listeners, UniqueFd inbox_take, ConnectionServices& services)
+    : services_(services), inbox_(*this, std::move(inbox_take)) {
   for (net::Listener& listener : listeners) doors_.push_back(std::make_unique<Door>(*this, std::move(listener)));
   services_.loop.add(retrying_);
 }
@@ -13,23 +14,25 @@ Acceptor::Acceptor(std::vector<net::Listener> listeners, ConnectionServices& ser
 Result<void> Acceptor::start() { return watch_all(); }
 
 Result<void> Acceptor::watch_all() {
+  const auto watch = [&](int fd, auto& door) -> Result<void> {
+    const Result<void> watched = services_.loop.watch(fd, EPOLLIN | EPOLLEXCLUSIVE, door);
+    door.is_watched = watched.has_value();
+    return watched;
+  };
+  Result<void> watched = watch(inbox_.socket.get(), inbox_);
   for (const auto& door : doors_) {
-    const Result<void> watched = services_.loop.watch(door->listener.socket.get(), EPOLLIN | EPOLLEXCLUSIVE, *door);
-    if (!watched.has_value()) {
-      pause();
-      return watched.error();
-    }
-    door->is_watched = true;
+    if (watched.has_value()) watched = watch(door->listener.socket.get(), *door);
   }
-  is_watching_ = true;
-  return {};
+  if (!watched.has_value()) pause();
+  is_watching_ = watched.has_value();
+  return watched;
 }
 
 void Acceptor::pause() {
   is_watching_ = false;
+  if (std::exchange(inbox_.is_watched, false)) services_.loop.unwatch(inbox_.socket.get());
   for (const auto& door : doors_) {
-    if (!std::exchange(door->is_watched, false)) continue;
-    services_.loop.unwatch(door->listener.socket.get());
+    if (std::exchange(door->is_watched, false)) services_.loop.unwatch(door->listener.socket.get());
   }
 }
 
@@ -40,26 +43,62 @@ void Acceptor::try_again_later(const Error& error) {
   pause();
 }
 
+bool Acceptor::pause_when_full() {
+  if (!services_.table.is_full()) return false;
+  if (!std::exchange(has_said_full_, true)) {
+    services_.log.warning("connections at their limit",
+                          {{"max_connections", services_.table.open()}, {"next", "accepting again when one has gone"}});
+  }
+  pause();
+  return true;
+}
+
+Connection* Acceptor::add(UniqueFd socket, net::AddressText remote) {
+  Connection& connection = services_.table.add(services_, std::move(socket), std::move(remote));
+  const Result<void> started = connection.start();
+  if (started.has_value()) return &connection;
+  services_.table.bury(connection);
+  try_again_later(started.error());
+  return nullptr;
+}
+
 void Acceptor::accept_from(const net::Listener& listener, unsigned most) {
-  for (unsigned i = 0; i < most; ++i) {
-    if (services_.table.is_full()) {
-      if (!std::exchange(has_said_full_, true)) {
-        services_.log.warning("connections at their limit", {{"max_connections", services_.table.open()},
-                                                             {"next", "accepting again when one has gone"}});
-      }
-      return pause();
-    }
+  for (unsigned i = 0; i < most && !pause_when_full(); ++i) {
     Result<net::Accepted> accepted = net::accept_connection(listener);
     if (!accepted.has_value()) {
       if (accepted.error().code == boost::system::errc::resource_unavailable_try_again) return;
       // EMFILE and its kin stay until something is freed; the waiting connection would wake us in a circle.
       return try_again_later(accepted.error());
     }
-    Connection& connection = services_.table.add(services_, std::move(*accepted));
-    if (const Result<void> started = connection.start(); !started.has_value()) {
-      services_.table.bury(connection);
-      return try_again_later(started.error());
+    if (add(std::move(accepted->socket), net::text_of(accepted->peer)) == nullptr) return;
+  }
+}
+
+void Acceptor::take_from_inbox(unsigned most) {
+  for (unsigned i = 0; i < most && !pause_when_full(); ++i) {
+    Result<std::optional<control::Handover>> taken = control::take_from_inbox(inbox_.socket.get());
+    if (!taken.has_value()) {
+      services_.log.error("packet of the inbox not understood",
+                          {{"error", taken.error().text()}, {"next", "its connections are closed"}});
+      continue;
     }
+    if (!*taken) return;
+    take_over(std::move(**taken));
+  }
+}
+
+void Acceptor::take_over(control::Handover handover) {
+  const bool is_idle = handover.header.length == 0;
+  for (UniqueFd& socket : handover.sockets) {
+    if (services_.table.is_full()) {  // in the middle of a packet of idle connections: back with it
+      const int fd = socket.get();
+      static_cast<void>(control::put_into_inbox(services_.inbox_put, {}, {}, {&fd, 1}));
+      continue;
+    }
+    net::AddressText remote = net::remote_address_of(socket.get());
+    Connection* connection = add(std::move(socket), std::move(remote));
+    if (connection != nullptr && !is_idle) return connection->take_over(std::move(handover));
+    if (connection != nullptr) connection->take_over({});
   }
 }
 
@@ -77,11 +116,13 @@ void Acceptor::resume_if_room() {
 void Acceptor::stop(bool takes_rest) {
   if (takes_rest) {
     for (const auto& door : doors_) accept_from(door->listener, UINT_MAX);
+    take_from_inbox(UINT_MAX);
   }
   pause();
   disarm();
   is_retrying_ = false;
   doors_.clear();
+  inbox_.socket.reset();
 }
 
 }  // namespace stint::worker

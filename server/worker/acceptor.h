@@ -1,7 +1,9 @@
-// Takes connections from the inherited listeners into the table while there is room. All workers wait on the same
-// sockets with EPOLLEXCLUSIVE, so that the kernel wakes one of them for a connection, not all.
+// Takes connections into the table while there is room: new ones from the inherited listeners, live ones from the
+// pool's inbox. All workers wait on the same sockets with EPOLLEXCLUSIVE, so that the kernel wakes one of them for a
+// connection, not all.
 #pragma once
 
+#include "server/control/inbox.h"
 #include "server/net/listener.h"
 #include "server/worker/connection_services.h"
 #include "server/worker/deadlines.h"
@@ -15,11 +17,12 @@ namespace stint::worker {
 
 class Acceptor final : private Timed {
  public:
-  Acceptor(std::vector<net::Listener> listeners, ConnectionServices& services);
+  // `inbox_take`: the end of the inbox to take from.
+  Acceptor(std::vector<net::Listener> listeners, UniqueFd inbox_take, ConnectionServices& services);
 
   Result<void> start();
-  // Accepts no more, and lets the listeners go. With `takes_rest`: first takes what waits in their queues, because
-  // nobody else will.
+  // Accepts no more, and lets the listeners and the inbox go. With `takes_rest`: first takes what waits there,
+  // because nobody else will.
   void stop(bool takes_rest);
   // After connections have gone: room again. Called by the worker between steps of its loop.
   void resume_if_room();
@@ -33,7 +36,19 @@ class Acceptor final : private Timed {
     bool is_watched = false;
   };
 
+  struct InboxDoor final : Watcher {
+    InboxDoor(Acceptor& a, UniqueFd s) : acceptor(a), socket(std::move(s)) {}
+    void on_ready(std::uint32_t) override { acceptor.take_from_inbox(4); }
+    Acceptor& acceptor;
+    UniqueFd socket;
+    bool is_watched = false;
+  };
+
   void accept_from(const net::Listener& listener, unsigned most);
+  void take_from_inbox(unsigned most);
+  void take_over(control::Handover handover);
+  Connection* add(UniqueFd socket, net::AddressText remote);
+  bool pause_when_full();
   Result<void> watch_all();
   void pause();
   void try_again_later(const Error& error);
@@ -41,6 +56,7 @@ class Acceptor final : private Timed {
 
   ConnectionServices& services_;
   std::vector<std::unique_ptr<Door>> doors_;
+  InboxDoor inbox_;
   DeadlineList retrying_{std::chrono::milliseconds(200)};
   bool is_watching_ = false;  // at every door
   bool is_retrying_ = false;

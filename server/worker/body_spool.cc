@@ -1,6 +1,7 @@
 #include "server/worker/body_spool.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include <cstdlib>
 
@@ -34,11 +35,23 @@ Result<void> write_all(int file, std::string_view bytes) {
   return {};
 }
 
+Result<UniqueFd> open_memory_file() {
+  UniqueFd file(::memfd_create("stint-body", MFD_CLOEXEC));
+  if (!file.is_open()) return system_error("make a file in memory for a request body");
+  return file;
+}
+
 }  // namespace
 
-Result<void> BodySpool::move_to_file() {
-  Result<UniqueFd> file = open_unnamed_file(temporary_folder());
+// What there is goes into the new file: from memory_ or from the file before.
+Result<void> BodySpool::move_to(Result<UniqueFd> file) {
   if (!file.has_value()) return file.error();
+  if (file_.is_open()) {
+    memory_.resize(size_);
+    if (::pread(file_.get(), memory_.data(), size_, 0) != static_cast<ssize_t>(size_)) {
+      return system_error("read a request body back");
+    }
+  }
   if (const Result<void> written = write_all(file->get(), memory_); !written.has_value()) return written.error();
   file_ = std::move(*file);
   memory_ = {};
@@ -46,12 +59,28 @@ Result<void> BodySpool::move_to_file() {
 }
 
 Result<void> BodySpool::append(std::string_view bytes) {
-  if (!file_.is_open() && memory_.size() + bytes.size() > memory_most) {
-    if (const Result<void> moved = move_to_file(); !moved.has_value()) return moved.error();
+  if (!is_on_disk_ && size_ + bytes.size() > memory_most) {
+    if (const Result<void> moved = move_to(open_unnamed_file(temporary_folder())); !moved.has_value())
+      return moved.error();
+    is_on_disk_ = true;
   }
   size_ += bytes.size();
   if (file_.is_open()) return write_all(file_.get(), bytes);
   memory_.append(bytes);
+  return {};
+}
+
+Result<void> BodySpool::share() {
+  if (file_.is_open()) return {};
+  return move_to(open_memory_file());
+}
+
+Result<void> BodySpool::adopt(UniqueFd file) {
+  const off_t end = ::lseek(file.get(), 0, SEEK_END);
+  if (end < 0) return system_error("look at a request body handed over");
+  file_ = std::move(file);
+  size_ = static_cast<std::uint64_t>(end);
+  is_on_disk_ = size_ > memory_most;
   return {};
 }
 
@@ -60,10 +89,11 @@ RequestBody BodySpool::body(bool is_present) const {
 }
 
 void BodySpool::clear() {
-  if (size_ == 0) return;
+  if (size_ == 0 && !file_.is_open()) return;
   memory_.clear();
   if (memory_.capacity() > 4096) memory_.shrink_to_fit();
   file_.reset();
+  is_on_disk_ = false;
   size_ = 0;
 }
 

@@ -6,6 +6,9 @@
 
 #include <sys/socket.h>
 
+#include <cstring>
+#include <utility>
+
 namespace stint::worker {
 
 namespace {
@@ -22,18 +25,53 @@ void forget_bytes(std::string& bytes) {
 }
 }  // namespace
 
-Connection::Connection(ConnectionServices& services, std::size_t slot, net::Accepted accepted)
+Connection::Connection(ConnectionServices& services, std::size_t slot, UniqueFd socket, net::AddressText remote)
     : services_(services),
       slot_(slot),
-      socket_(std::move(accepted.socket)),
-      remote_(net::text_of(accepted.peer)),
+      shared_(services.shared_table.slot(slot)),
+      socket_(std::move(socket)),
+      remote_(std::move(remote)),
       local_(net::local_address_of(socket_.get())),
       parser_(services.head_limits),
       writer_(queue_, *this, services.clock) {}
 
 Result<void> Connection::start() {
   services_.deadlines.head.arm(*this, services_.loop.now());
+  shared_.idle(socket_.get());
   return services_.loop.watch(socket_.get(), EPOLLIN, *this);
+}
+
+void Connection::take_over(control::Handover handover) {
+  const control::HandoverHeader& header = handover.header;
+  attempts_ = header.attempts;
+  if (header.length == 0) {
+    services_.deadlines.idle.arm(*this, services_.loop.now());
+    return;
+  }
+  if (header.head_length == 0) {
+    unread_ = std::move(handover.bytes);
+    return advance(unread_);
+  }
+  // The head was accepted by a worker with the same rules; what is not understood all the same is refused here.
+  head_bytes_ = handover.bytes.substr(0, header.head_length);
+  unread_ = handover.bytes.substr(header.head_length);
+  head_ = head_bytes_;
+  if (parser_.parse(head_bytes_) != http::RequestParser::Verdict::complete) return refuse({400, "handed_over_head"});
+  has_head_ = true;
+  state_ = State::reading_body;
+  if (header.has_body != 0) {
+    http::BodyProgress progress;
+    std::memcpy(&progress, header.progress.data(), sizeof progress);
+    std::optional<http::BodyDecoder> decoder = http::BodyDecoder::resume(progress);
+    if (!decoder) return refuse({400, "handed_over_body"});
+    decoder_ = std::move(*decoder);
+  }
+  if (handover.body_file.is_open()) {
+    if (const Result<void> adopted = spool_.adopt(std::move(handover.body_file)); !adopted.has_value()) {
+      return refuse_unstored_body(adopted.error());
+    }
+  }
+  advance(unread_);
 }
 
 void Connection::on_ready(std::uint32_t events) {
@@ -60,15 +98,13 @@ void Connection::on_ready(std::uint32_t events) {
   }
 }
 
-// --- reading
-// ----------------------------------------------------------------------------------------------------------------
-
 void Connection::read() {
   ReadBuffers::Loan buffer(services_.read_buffers);
   const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
   if (got <= 0) return close();  // the client has closed: nothing of it is complete, nothing is owed
   if (state_ == State::lingering) return;
+  shared_.reading();
   const std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
   if (unread_.empty()) return advance(bytes);
   unread_.append(bytes);
@@ -104,12 +140,13 @@ void Connection::advance(std::string_view bytes) {
     // A request has been answered.
     if (bytes.empty()) {
       stash({});
-      return;
+      return settle();
     }
     if (++served == run_most) {
       stash(bytes);
+      shared_.unstarted({.head = {}, .rest = unread_, .progress = {}});
       services_.loop.rewatch(socket_.get(), EPOLLOUT);
-      return;
+      return settle();
     }
   }
 }
@@ -118,10 +155,12 @@ Connection::Next Connection::read_head(std::string_view& bytes) {
   switch (parser_.parse(bytes)) {
     case http::RequestParser::Verdict::incomplete:
       stash(bytes);
+      shared_.unstarted({.head = {}, .rest = unread_, .progress = {}});
       if (state_ == State::idle && parser_.has_begun()) {
         state_ = State::reading_head;
         services_.deadlines.head.arm(*this, services_.loop.now());
       }
+      settle();
       return Next::stop;
     case http::RequestParser::Verdict::refused:
       refuse(parser_.refusal());
@@ -149,8 +188,7 @@ Connection::Next Connection::read_body(std::string_view& bytes) {
     bytes.remove_prefix(step.consumed);
     if (!step.data.empty()) {
       if (const Result<void> kept = spool_.append(step.data); !kept.has_value()) {
-        services_.log.error("request body not stored", {{"error", kept.error().text()}, {"next", "500 to the client"}});
-        refuse({500, "body_not_stored"});
+        refuse_unstored_body(kept.error());
         return Next::stop;
       }
     }
@@ -167,6 +205,7 @@ Connection::Next Connection::read_body(std::string_view& bytes) {
     keep_head();
     stash(bytes);
     services_.deadlines.body.arm(*this, services_.loop.now());
+    if (share_unstarted()) settle();
     return Next::stop;
   }
 }
@@ -181,26 +220,50 @@ void Connection::keep_head() {
   STINT_ASSERT(parser_.parse(head_bytes_) == http::RequestParser::Verdict::complete);
 }
 
+SharedSlot::Unstarted Connection::unstarted(std::string_view rest) const {
+  const bool has_body = parser_.head().body != http::BodyKind::none;
+  return {.head = head_,
+          .rest = rest,
+          .has_body = has_body,
+          .body_file = spool_.file(),
+          .is_body_shared = spool_.is_shared(),
+          .progress = has_body ? decoder_.progress() : std::nullopt,
+          .attempts = attempts_};
+}
+
+bool Connection::share_unstarted() {
+  if (const Result<void> shared = spool_.share(); !shared.has_value()) {
+    refuse_unstored_body(shared.error());
+    return false;
+  }
+  shared_.unstarted(unstarted(unread_));
+  return true;
+}
+
+void Connection::refuse_unstored_body(const Error& error) {
+  services_.log.error("request body not stored", {{"error", error.text()}, {"next", "500 to the client"}});
+  refuse({500, "body_not_stored"});
+}
+
 void Connection::send_continue() {
   static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
   // Into an empty send buffer; a failure shows at the next read or write.
   static_cast<void>(::send(socket_.get(), go_on.data(), go_on.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
 }
 
-// --- answering
-// --------------------------------------------------------------------------------------------------------------
-
 Connection::Next Connection::begin_request(std::string_view& bytes) {
   disarm();
   if (!services_.dispatcher.is_free()) {
     keep_head();
     stash(bytes);
+    if (!share_unstarted()) return Next::stop;
     state_ = State::waiting;
     services_.loop.rewatch(socket_.get(), 0);
     services_.dispatcher.enqueue(*this);
+    settle();
     return Next::stop;
   }
-  serve();
+  serve(bytes);
   if (state_ == State::idle) return Next::go_on;
   if (state_ != State::closed) stash(bytes);
   return Next::stop;
@@ -209,11 +272,18 @@ Connection::Next Connection::begin_request(std::string_view& bytes) {
 void Connection::serve_waiting() {
   STINT_ASSERT(state_ == State::waiting);
   services_.loop.rewatch(socket_.get(), EPOLLIN);
-  serve();
-  if (state_ == State::idle && !unread_.empty()) advance(unread_);
+  serve(unread_);
+  go_on();
 }
 
-void Connection::serve() {
+// After an answer that was not given from within advance().
+void Connection::go_on() {
+  if (state_ != State::idle) return;
+  if (unread_.empty()) return settle();
+  advance(unread_);
+}
+
+void Connection::serve(std::string_view rest) {
   const http::RequestHead& head = parser_.head();
   id_ = services_.request_ids.next();
   began_ = std::chrono::steady_clock::now();
@@ -231,8 +301,10 @@ void Connection::serve() {
                     local_.port.empty() ? "80" : std::string_view(local_.port)},
       .scheme = "http",
       .id = {id_.data(), id_.size()},
+      .was_interrupted = attempts_ > 0,
   };
   state_ = State::calling;
+  shared_.calling(unstarted(rest), id_, began_);
   writer_.begin(head.method, head.version_minor, head.wants_keep_alive);
   services_.dispatcher.dispatch(request, writer_, began_);
   writer_.finish();
@@ -241,6 +313,7 @@ void Connection::serve() {
 
 void Connection::refuse(const http::Refusal& refusal) {
   disarm();
+  shared_.closing();  // whoever came after us would have nothing to add
   services_.page.count_bad_request();
   services_.log.debug("request refused",
                       {{"status", refusal.status}, {"reason", refusal.reason}, {"client", remote_.host}});
@@ -264,7 +337,7 @@ void Connection::after_answer() {
     log_access();
     return close();
   }
-  const Result<bool> sent = queue_.send(socket_.get());
+  const Result<bool> sent = send_out();
   if (!sent.has_value()) {
     log_access();
     return close();
@@ -275,9 +348,16 @@ void Connection::after_answer() {
   services_.deadlines.write.arm(*this, services_.loop.now());
 }
 
+Result<bool> Connection::send_out() {
+  if (!queue_.is_empty()) shared_.answering(writer_.ends_with_connection());
+  const Result<bool> sent = queue_.send(socket_.get());
+  shared_.answered(queue_.sent());
+  return sent;
+}
+
 void Connection::send_queued() {
   const std::uint64_t before = queue_.sent();
-  const Result<bool> sent = queue_.send(socket_.get());
+  const Result<bool> sent = send_out();
   if (!sent.has_value()) {
     is_gone_ = true;
     if (state_ == State::calling) return;  // wait_until_sent() tells the application
@@ -288,7 +368,7 @@ void Connection::send_queued() {
   if (!*sent || state_ == State::calling) return;
   services_.loop.rewatch(socket_.get(), EPOLLIN);
   finish_request();
-  if (state_ == State::idle && !unread_.empty()) advance(unread_);
+  go_on();
 }
 
 // The application waits for its slow client, on this thread. Everybody else's reading, writing and time-outs go on
@@ -297,7 +377,7 @@ void Connection::send_queued() {
 Result<void> Connection::wait_until_sent() {
   STINT_ASSERT(state_ == State::calling);
   if (!is_gone_) {
-    const Result<bool> sent = queue_.send(socket_.get());
+    const Result<bool> sent = send_out();
     if (!sent.has_value()) {
       is_gone_ = true;
     } else if (!*sent) {
@@ -315,7 +395,7 @@ Result<void> Connection::wait_until_sent() {
 // A call of more than a moment may have missed an order to retire: its answer has to announce the close.
 bool Connection::is_draining() {
   if (!services_.is_draining && std::chrono::steady_clock::now() - began_ > long_call) services_.look_for_orders();
-  return services_.is_draining;
+  return services_.announces_close();
 }
 
 void Connection::finish_request() {
@@ -331,7 +411,9 @@ void Connection::finish_request() {
 
 void Connection::enter_idle() {
   state_ = State::idle;
+  shared_.idle(socket_.get());
   has_head_ = false;
+  attempts_ = 0;
   forget_bytes(head_bytes_);
   head_ = {};
   parser_.reset();
@@ -367,14 +449,65 @@ void Connection::log_access() {
   services_.access.log(entry, services_.loop.now());
 }
 
-// --- ending
-// -----------------------------------------------------------------------------------------------------------------
+void Connection::settle() {
+  if (services_.hands_over()) static_cast<void>(hand_over());
+}
+
+bool Connection::hand_over() {
+  control::HandoverHeader header;
+  std::string bytes;
+  switch (state_) {
+    case State::idle:
+    case State::reading_head:
+      bytes = unread_;
+      break;
+    case State::reading_body:
+    case State::waiting: {
+      const SharedSlot::Unstarted request = unstarted(unread_);
+      if (request.has_body && !request.progress) return false;  // within trailers
+      bytes.append(head_).append(unread_);
+      header.head_length = static_cast<std::uint32_t>(head_.size());
+      header.attempts = attempts_;
+      header.has_body = request.has_body ? 1 : 0;
+      header.has_body_file = request.body_file >= 0 ? 1 : 0;
+      if (request.progress) std::memcpy(header.progress.data(), &*request.progress, header.progress.size());
+      break;
+    }
+    case State::calling:
+    case State::writing:
+    case State::lingering:
+    case State::closed:
+      return false;
+  }
+  if (bytes.size() > control::most_bytes_in_packet) return false;
+  header.length = static_cast<std::uint32_t>(bytes.size());
+  const std::array<int, 2> descriptors{socket_.get(), spool_.file()};
+  // No more the keeper's before it is another worker's: dying in between costs one connection; the other way round two
+  // workers would read from it.
+  shared_.free();
+  const int error = control::put_into_inbox(services_.inbox_put, header, bytes,
+                                            {descriptors.data(), header.has_body_file != 0 ? 2U : 1U});
+  services_.is_inbox_full = error != 0;
+  if (error == 0) {
+    close();
+    return true;
+  }
+  if (header.head_length > 0) {
+    shared_.unstarted(unstarted(unread_));
+  } else if (!unread_.empty()) {
+    shared_.unstarted({.head = {}, .rest = unread_, .progress = {}});
+  } else {
+    shared_.idle(socket_.get());
+  }
+  return false;
+}
 
 // Closing with unread bytes in the socket would reset the connection and could destroy the answer before the client has
 // read it: our side ends, the client reads, closes, and only then the socket goes (RFC 9112 §9.6). shutdown(2) ends it
 // also for a copy of the socket in a child of the application.
 void Connection::linger() {
   state_ = State::lingering;
+  shared_.closing();
   if (::shutdown(socket_.get(), SHUT_WR) < 0) return close();
   services_.loop.rewatch(socket_.get(), EPOLLIN);
   services_.deadlines.linger.arm(*this, services_.loop.now());
@@ -388,6 +521,7 @@ void Connection::close() {
   }
   if (state_ == State::waiting) services_.dispatcher.forget(*this);
   state_ = State::closed;
+  shared_.free();
   disarm();
   services_.loop.unwatch(socket_.get());
   queue_.clear();

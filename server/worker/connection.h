@@ -14,6 +14,7 @@
 // - It is destroyed only between steps of the loop (ConnectionTable::bury), so `this` stays valid while its code runs.
 #pragma once
 
+#include "server/control/inbox.h"
 #include "server/http/access_log.h"
 #include "server/http/body_decoder.h"
 #include "server/http/request_parser.h"
@@ -23,6 +24,7 @@
 #include "server/worker/event_loop.h"
 #include "server/worker/output_queue.h"
 #include "server/worker/response_writer.h"
+#include "server/worker/shared_slot.h"
 #include "stint/unique_fd.h"
 
 #include <array>
@@ -39,12 +41,14 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
  public:
   enum class State { idle, reading_head, reading_body, waiting, calling, writing, lingering, closed };
 
-  Connection(ConnectionServices& services, std::size_t slot, net::Accepted accepted);
+  Connection(ConnectionServices& services, std::size_t slot, UniqueFd socket, net::AddressText remote);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   // Watches the socket. Error: the kernel has no room for one more (epoll_ctl(2)).
   Result<void> start();
+  // Goes on where another worker left it: with its bytes, and its body as far as it had come. REQUIRES: started.
+  void take_over(control::Handover handover);
 
   void on_ready(std::uint32_t events) override;
   void on_deadline() override;
@@ -52,6 +56,12 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   // The server stops: what has begun is finished, and a connection on which nothing has begun is closed soon instead of
   // at its next request.
   void expect_end();
+  // The worker drains: gives the connection to the pool if it is where another worker can go on with it; it is closed
+  // here then. False: the inbox is full, or the application is at it; the connection stays.
+  bool hand_over();
+  // Nothing of a request has come: it can go with others in one packet.
+  bool is_idle() const { return state_ == State::idle && unread_.empty(); }
+  int socket() const { return socket_.get(); }
   // Its turn has come (Dispatcher). REQUIRES: state waiting.
   void serve_waiting();
   void close();
@@ -70,11 +80,17 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   void stash(std::string_view bytes);  // keeps them in unread_ until the next event
   void keep_head();                    // the head's bytes move into head_bytes_, as what they lie in goes
   void send_continue();
+  bool share_unstarted();  // writes down where the request stands; false: its body could not be stored
+  SharedSlot::Unstarted unstarted(std::string_view rest) const;
+  void settle();  // nothing more can be done now: in a worker that drains, hand it over
 
   // Answering
-  void serve();
+  void serve(std::string_view rest);  // `rest`: what was read behind the request
+  void go_on();
   void refuse(const http::Refusal& refusal);
+  void refuse_unstored_body(const Error& error);
   void after_answer();  // the answer is queued: send it, now or when the client reads
+  Result<bool> send_out();
   void send_queued();
   void finish_request();  // all of it is with the kernel
   Result<void> wait_until_sent() override;
@@ -86,6 +102,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
 
   ConnectionServices& services_;
   const std::size_t slot_;
+  SharedSlot shared_;
   UniqueFd socket_;
   State state_ = State::idle;
 
@@ -104,9 +121,10 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   std::array<char, 16> id_{};
   std::chrono::steady_clock::time_point began_{};
   std::time_t began_wall_{};
-  bool is_refused_ = false;  // the answer under way is a refusal: close after it
-  bool has_head_ = false;    // parser_.head() is of the request at work
-  bool is_gone_ = false;     // the client has left while its call ran
+  std::uint32_t attempts_ = 0;  // workers that died while they were at the request at work
+  bool is_refused_ = false;     // the answer under way is a refusal: close after it
+  bool has_head_ = false;       // parser_.head() is of the request at work
+  bool is_gone_ = false;        // the client has left while its call ran
 };
 
 }  // namespace stint::worker

@@ -4,6 +4,7 @@ namespace stint::worker {
 
 ConnectionServices::ConnectionServices(const Settings& settings, unsigned slot, Application& application,
                                        EventLoop& event_loop, control::StatusPage& status_page,
+                                       control::ConnectionTableView& table_view, int inbox_put_end,
                                        AccessLogger& access_logger, PrivateMemory& memory, Log& the_log)
     : worker_slot(slot),
       head_limits{.max_request_line = settings.http.max_request_line,
@@ -13,6 +14,8 @@ ConnectionServices::ConnectionServices(const Settings& settings, unsigned slot, 
       max_body(settings.http.max_body),
       loop(event_loop),
       page(status_page),
+      shared_table(table_view),
+      inbox_put(inbox_put_end),
       access(access_logger),
       private_memory(memory),
       log(the_log),

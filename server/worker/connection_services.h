@@ -1,6 +1,7 @@
 // What every connection of a worker uses; one a worker, made by Worker.
 #pragma once
 
+#include "server/control/connection_table.h"
 #include "server/control/status_page.h"
 #include "server/http/date.h"
 #include "server/http/request_parser.h"
@@ -41,13 +42,21 @@ struct ConnectionDeadlines {
 
 struct ConnectionServices {
   ConnectionServices(const Settings& settings, unsigned slot, Application& application, EventLoop& event_loop,
-                     control::StatusPage& status_page, AccessLogger& access_logger, PrivateMemory& memory, Log& log);
+                     control::StatusPage& status_page, control::ConnectionTableView& table_view, int inbox_put_end,
+                     AccessLogger& access_logger, PrivateMemory& memory, Log& log);
+
+  // Live connections go to other workers instead of being ended.
+  bool hands_over() const { return is_draining && !is_stopping; }
+  // The next answer of a connection is its last here, and nobody else will go on with it.
+  bool announces_close() const { return is_stopping || (is_draining && is_inbox_full); }
 
   const unsigned worker_slot;
   const http::HeadLimits head_limits;
   const Bytes max_body;
   EventLoop& loop;
   control::StatusPage& page;
+  control::ConnectionTableView& shared_table;  // a slot for each of `table`
+  const int inbox_put;
   AccessLogger& access;
   PrivateMemory& private_memory;
   Log& log;
@@ -58,6 +67,7 @@ struct ConnectionServices {
   http::DateClock clock;
   bool is_draining = false;
   bool is_stopping = false;                       // drains, and no other worker will take over
+  bool is_inbox_full = false;                     // the last attempt to hand a connection over failed
   std::function<void()> look_for_orders = [] {};  // reads the channel now; set by the worker
   ConnectionTable table;                          // last: its connections use all the rest
 };

@@ -4,7 +4,7 @@
 
 namespace stint::worker {
 
-Connection& ConnectionTable::add(ConnectionServices& services, net::Accepted accepted) {
+Connection& ConnectionTable::add(ConnectionServices& services, UniqueFd socket, net::AddressText remote) {
   STINT_ASSERT(!is_full());
   std::size_t slot = slots_.size();
   if (free_.empty()) {
@@ -13,7 +13,7 @@ Connection& ConnectionTable::add(ConnectionServices& services, net::Accepted acc
     slot = free_.back();
     free_.pop_back();
   }
-  slots_[slot] = std::make_unique<Connection>(services, slot, std::move(accepted));
+  slots_[slot] = std::make_unique<Connection>(services, slot, std::move(socket), std::move(remote));
   ++open_;
   return *slots_[slot];
 }

@@ -21,7 +21,7 @@ class ConnectionTable {
   std::size_t capacity() const { return capacity_; }
 
   // REQUIRES: !is_full().
-  Connection& add(ConnectionServices& services, net::Accepted accepted);
+  Connection& add(ConnectionServices& services, UniqueFd socket, net::AddressText remote);
   void bury(Connection& connection);
   void empty_graveyard() { graveyard_.clear(); }
 

@@ -9,9 +9,19 @@ void Drain::begin(bool is_stopping) {
     services_.is_draining = true;
     limit_.arm(*this, services_.loop.now());
   }
-  if (!is_stopping || services_.is_stopping) return;
+  if (!is_stopping) return hand_over_all();
+  if (services_.is_stopping) return;
   services_.is_stopping = true;
   services_.table.for_each([](Connection& connection) { connection.expect_end(); });
+}
+
+void Drain::hand_over_all() {
+  if (!services_.hands_over()) return;
+  services_.is_inbox_full = false;
+  services_.table.for_each([&](Connection& connection) {
+    if (!services_.is_inbox_full) connection.hand_over();
+  });
+  if (services_.is_inbox_full) retrying_.arm(retry_, services_.loop.now());
 }
 
 void Drain::on_deadline() {

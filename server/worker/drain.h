@@ -1,7 +1,7 @@
-// The end of a worker's serving: nothing new enters, what has begun is finished, and every kept-alive connection gets
-// an announced "Connection: close" with its next answer. What is left after app.recycle.drain_timeout is closed.
-//
-// This is the seam for handing connections over to another worker instead of closing them.
+// The end of a worker's serving: nothing new enters, what the application has begun is finished, and everything else
+// goes to the pool's inbox, where another worker takes it: idle connections at once, the others as soon as their answer
+// is out. While the inbox is full, answers announce the close instead. A server that stops has nobody to hand over to:
+// it ends each connection with an announced close. What is left after app.recycle.drain_timeout is closed.
 #pragma once
 
 #include "server/worker/acceptor.h"
@@ -17,6 +17,7 @@ class Drain final : private Timed {
   Drain(ConnectionServices& services, Acceptor& acceptor, std::chrono::milliseconds timeout)
       : services_(services), acceptor_(acceptor), limit_(timeout) {
     services_.loop.add(limit_);
+    services_.loop.add(retrying_);
   }
 
   // `is_stopping`: no other worker will take over, so connections waiting in the listeners are taken first, and idle
@@ -26,11 +27,21 @@ class Drain final : private Timed {
   bool is_over() const { return services_.is_draining && services_.table.is_empty(); }
 
  private:
+  // Tries the inbox again after it was full.
+  struct Retry final : Timed {
+    explicit Retry(Drain& d) : drain(d) {}
+    void on_deadline() override { drain.hand_over_all(); }
+    Drain& drain;
+  };
+
   void on_deadline() override;
+  void hand_over_all();
 
   ConnectionServices& services_;
   Acceptor& acceptor_;
   DeadlineList limit_;
+  DeadlineList retrying_{std::chrono::milliseconds(5)};
+  Retry retry_{*this};
 };
 
 }  // namespace stint::worker

@@ -1,6 +1,7 @@
 #include "server/worker/private_memory.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 
 #include <array>
 #include <charconv>
@@ -8,27 +9,38 @@
 
 namespace stint::worker {
 
-Result<std::unique_ptr<PrivateMemory>> PrivateMemory::make(control::StatusPage& page) {
+Result<std::unique_ptr<PrivateMemory>> PrivateMemory::make(control::StatusPage& page, Bytes limit) {
   UniqueFd file(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
   if (!file.is_open()) return system_error("open /proc/self/status");
-  return std::unique_ptr<PrivateMemory>(new PrivateMemory(page, std::move(file)));
+  return std::unique_ptr<PrivateMemory>(new PrivateMemory(page, limit, std::move(file)));
+}
+
+std::optional<Bytes> PrivateMemory::read() const {
+  std::array<char, 4096> text;
+  const ssize_t length = ::pread(file_.get(), text.data(), text.size(), 0);
+  if (length <= 0) return std::nullopt;
+  const std::string_view status(text.data(), static_cast<std::size_t>(length));
+  static constexpr std::string_view label = "RssAnon:";
+  std::size_t at = status.find(label);
+  if (at == std::string_view::npos) return std::nullopt;
+  at = status.find_first_not_of(" \t", at + label.size());
+  if (at == std::string_view::npos) return std::nullopt;
+  std::uint64_t kibibytes = 0;
+  std::from_chars(status.data() + at, status.data() + status.size(), kibibytes);
+  return Bytes{kibibytes << 10};
 }
 
 void PrivateMemory::look(TimePoint now) {
   if (now - looked_ < std::chrono::milliseconds(100)) return;
   looked_ = now;
-  std::array<char, 4096> text;
-  const ssize_t length = ::pread(file_.get(), text.data(), text.size(), 0);
-  if (length <= 0) return;
-  const std::string_view status(text.data(), static_cast<std::size_t>(length));
-  static constexpr std::string_view label = "RssAnon:";
-  std::size_t at = status.find(label);
-  if (at == std::string_view::npos) return;
-  at = status.find_first_not_of(" \t", at + label.size());
-  if (at == std::string_view::npos) return;
-  std::uint64_t kibibytes = 0;
-  std::from_chars(status.data() + at, status.data() + status.size(), kibibytes);
-  page_.set_private_memory({kibibytes << 10});
+  std::optional<Bytes> held = read();
+  // At most once in ten seconds: giving back and taking again costs more than a look.
+  if (held && limit_.count > 0 && *held > limit_ && now - trimmed_ > std::chrono::seconds(10)) {
+    trimmed_ = now;
+    ::malloc_trim(0);
+    held = read();
+  }
+  if (held) page_.set_private_memory(*held);
 }
 
 }  // namespace stint::worker

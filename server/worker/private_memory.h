@@ -10,21 +10,27 @@
 #include "stint/worker_report.h"
 
 #include <memory>
+#include <optional>
 
 namespace stint::worker {
 
 class PrivateMemory {
  public:
-  static Result<std::unique_ptr<PrivateMemory>> make(control::StatusPage& page);
+  // Above `limit` (0: none) glibc is asked to give back what it holds free before the worker is judged too large.
+  static Result<std::unique_ptr<PrivateMemory>> make(control::StatusPage& page, Bytes limit);
   // Looks if the last look is old enough.
   void look(TimePoint now);
 
  private:
-  PrivateMemory(control::StatusPage& page, UniqueFd file) : page_(page), file_(std::move(file)) {}
+  PrivateMemory(control::StatusPage& page, Bytes limit, UniqueFd file)
+      : page_(page), limit_(limit), file_(std::move(file)) {}
+  std::optional<Bytes> read() const;
 
   control::StatusPage& page_;
+  const Bytes limit_;
   UniqueFd file_;
   TimePoint looked_{};
+  TimePoint trimmed_{};
 };
 
 }  // namespace stint::worker

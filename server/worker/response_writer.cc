@@ -15,6 +15,7 @@ void ResponseWriter::begin(std::string_view method, int version_minor, bool want
   head_.clear();
   method_ = method;
   version_minor_ = version_minor;
+  framing_ = BodyFraming::none;
   remaining_ = 0;
   body_bytes_ = 0;
   has_sent_head_ = false;

@@ -50,6 +50,7 @@ class ResponseWriter final : public ResponseSink {
   // No end will be queued: the client sees a cut answer.
   void abort() { is_broken_ = true; }
 
+  bool ends_with_connection() const { return framing_ == http::BodyFraming::until_close; }
   bool is_broken() const { return is_broken_; }  // shorter than promised, or aborted
   bool was_cut() const { return was_cut_; }      // the application gave more than its Content-Length
   bool keeps_alive() const { return keeps_alive_ && !is_broken_; }

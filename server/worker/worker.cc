@@ -1,5 +1,7 @@
 #include "server/worker/worker.h"
 
+#include "server/worker/forked_children.h"
+#include "server/worker/keeper.h"
 #include "server/worker/signals.h"
 #include "server/worker/warmup.h"
 
@@ -8,15 +10,20 @@
 namespace stint::worker {
 
 Worker::Worker(const Settings& settings, control::WorkerInheritance inheritance, RuntimeStarter start_runtime, Log& log,
-               std::function<void()> reopen_log)
+               std::function<void()> reopen_log, std::function<void(const std::string&)> set_title)
     : settings_(settings),
       inheritance_(std::move(inheritance)),
       start_runtime_(std::move(start_runtime)),
       log_(log),
       reopen_log_(std::move(reopen_log)),
+      set_title_(std::move(set_title)),
       channel_(std::move(inheritance_.channel)) {}
 
 int Worker::run() {
+  if (const Result<void> kept = start_keeper(); !kept.has_value()) {
+    tell(control::StartFailed{{"keeper", kept.error().text(), {}}});
+    return 1;
+  }
   if (std::optional<LoadFailure> failure = start_application()) {
     tell(control::StartFailed{std::move(*failure)});
     return 1;
@@ -31,6 +38,26 @@ int Worker::run() {
   access_->flush();
   runtime_.runtime->shut_down();
   return 0;
+}
+
+// First of all: the keeper has to be cloned before there are threads, and it carries what memory the worker has by
+// then.
+Result<void> Worker::start_keeper() {
+  Result<control::ConnectionTableView> table = control::ConnectionTableView::map(inheritance_.connection_table.get());
+  if (!table.has_value()) return table.error();
+  shared_table_ = std::make_unique<control::ConnectionTableView>(std::move(*table));
+
+  const std::string place = settings_.app.name + "/" + std::to_string(inheritance_.slot);
+  set_title_("keeper " + place);
+  const Result<void> started = worker::start_keeper({.table = *shared_table_,
+                                                     .inbox_put = inheritance_.inbox_put.get(),
+                                                     .retries_interrupted = settings_.app.retry_interrupted});
+  set_title_("worker " + place + " gen " + std::to_string(inheritance_.generation));
+  if (!started.has_value()) {
+    log_.warning("no keeper", {{"error", started.error().text()},
+                               {"next", "serving without: if this worker dies, its connections are lost"}});
+  }
+  return {};
 }
 
 std::optional<LoadFailure> Worker::start_application() {
@@ -64,7 +91,7 @@ Result<void> Worker::start_serving() {
   if (!access.has_value()) return access.error();
   access_ = std::move(*access);
 
-  Result<std::unique_ptr<PrivateMemory>> memory = PrivateMemory::make(*page_);
+  Result<std::unique_ptr<PrivateMemory>> memory = PrivateMemory::make(*page_, settings_.app.recycle.max_rss);
   if (!memory.has_value()) return memory.error();
   private_memory_ = std::move(*memory);
 
@@ -74,10 +101,15 @@ Result<void> Worker::start_serving() {
     if (!listener.has_value()) return listener.error();
     listeners.push_back(std::move(*listener));
   }
-  services_ = std::make_unique<ConnectionServices>(settings_, inheritance_.slot, *application_, *loop_, *page_,
-                                                   *access_, *private_memory_, log_);
+  services_ =
+      std::make_unique<ConnectionServices>(settings_, inheritance_.slot, *application_, *loop_, *page_, *shared_table_,
+                                           inheritance_.inbox_put.get(), *access_, *private_memory_, log_);
+  std::vector<int> ours{channel_.fd(), inheritance_.inbox_put.get(), inheritance_.inbox_take.get()};
+  for (const net::Listener& listener : listeners) ours.push_back(listener.socket.get());
+  close_in_forked_children(*shared_table_, std::move(ours));
+
   services_->look_for_orders = [this] { read_channel(); };
-  acceptor_ = std::make_unique<Acceptor>(std::move(listeners), *services_);
+  acceptor_ = std::make_unique<Acceptor>(std::move(listeners), std::move(inheritance_.inbox_take), *services_);
   drain_ = std::make_unique<Drain>(*services_, *acceptor_, settings_.app.recycle.drain_timeout);
 
   loop_->add(ticking_);

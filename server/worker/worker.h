@@ -40,9 +40,9 @@ using RuntimeStarter =
 
 class Worker {
  public:
-  // All arguments outlive the worker. `reopen_log`: after log rotation.
+  // All arguments outlive the worker. `reopen_log`: after log rotation. `set_title`: of the process, for ps(1).
   Worker(const Settings& settings, control::WorkerInheritance inheritance, RuntimeStarter start_runtime, Log& log,
-         std::function<void()> reopen_log);
+         std::function<void()> reopen_log, std::function<void(const std::string&)> set_title);
 
   // Returns the exit code: 0 retired, 1 could not start. The caller ends the process with _exit: Python is not torn
   // down.
@@ -68,6 +68,7 @@ class Worker {
     Worker& worker;
   };
 
+  Result<void> start_keeper();
   std::optional<LoadFailure> start_application();
   Result<void> start_serving();
   void serve();
@@ -82,6 +83,7 @@ class Worker {
   RuntimeStarter start_runtime_;
   Log& log_;
   std::function<void()> reopen_log_;
+  std::function<void(const std::string&)> set_title_;
 
   control::Channel channel_;
   StartedRuntime runtime_;
@@ -89,6 +91,7 @@ class Worker {
   std::vector<StartStep> steps_;
 
   std::unique_ptr<control::StatusPage> page_;
+  std::unique_ptr<control::ConnectionTableView> shared_table_;
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<AccessLogger> access_;
   std::unique_ptr<PrivateMemory> private_memory_;

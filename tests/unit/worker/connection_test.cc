@@ -32,7 +32,7 @@ TEST_CASE("a request byte by byte is answered once, when it is complete", "[work
   std::string all = "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello";
   std::string body;
   bench.application.behave = [&](const Request& request, ResponseSink& sink) {
-    body.assign(request.body.memory);
+    body = body_of(request);
     CHECK(request.method == "POST");
     CHECK(request.fields.size() == 2);
     return FakeApplication::say(sink, "done");
@@ -75,7 +75,7 @@ TEST_CASE("a body and a pipelined request behind it do not mix", "[worker]") {
   WorkerBench bench;
   std::vector<std::string> bodies;
   bench.application.behave = [&](const Request& request, ResponseSink& sink) {
-    bodies.emplace_back(request.body.memory);
+    bodies.push_back(body_of(request));
     return FakeApplication::say(sink, request.path);
   };
   Client client = bench.connect();
@@ -191,11 +191,11 @@ TEST_CASE("a client that leaves in the middle of an answer ends the call's flush
   CHECK(was_told);
 }
 
-TEST_CASE("while the worker drains, the next answer of a connection announces the close", "[worker]") {
+TEST_CASE("when the server stops, the next answer of a connection announces the close", "[worker]") {
   WorkerBench bench;
   Client client = bench.connect();
   bench.exchange(client, get_a, "/a");
-  bench.services.is_draining = true;
+  bench.services.is_draining = bench.services.is_stopping = true;
   const std::string last = bench.exchange(client, get_b, "/b");
   CHECK_THAT(last, ContainsSubstring("Connection: close"));
   client.close();

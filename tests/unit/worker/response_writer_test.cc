@@ -9,8 +9,8 @@
 
 using stint::HeaderField;
 using stint::UniqueFd;
-using stint::worker::ResponseHost;
 using stint::worker::OutputQueue;
+using stint::worker::ResponseHost;
 using stint::worker::ResponseWriter;
 
 namespace {

@@ -1,6 +1,7 @@
 // Connections of a worker over socket pairs, with a fake application: all of server/worker but the process around it.
 #pragma once
 
+#include "server/control/inbox.h"
 #include "server/worker/connection_services.h"
 
 #include "tests/support/catch.h"
@@ -56,6 +57,14 @@ inline Settings bench_settings() {
   return settings;
 }
 
+// A request's body, wherever it is.
+inline std::string body_of(const Request& request) {
+  if (request.body.file < 0) return std::string(request.body.memory);
+  std::string body(request.body.size, '\0');
+  REQUIRE(::pread(request.body.file, body.data(), body.size(), 0) == static_cast<ssize_t>(body.size()));
+  return body;
+}
+
 // The client's end of a connection.
 class Client {
  public:
@@ -90,10 +99,23 @@ class WorkerBench {
   Client connect() {
     int fds[2];
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
-    net::Accepted accepted{.socket = UniqueFd(fds[0]), .peer = {}};
-    accepted.peer.ss_family = AF_UNIX;
-    REQUIRE(services.table.add(services, std::move(accepted)).start().has_value());
+    REQUIRE(services.table.add(services, UniqueFd(fds[0]), {}).start().has_value());
     return Client(UniqueFd(fds[1]));
+  }
+
+  // As a worker does that takes from the inbox.
+  void take_over(control::Handover handover) {
+    REQUIRE(handover.sockets.size() == 1);
+    worker::Connection& connection = services.table.add(services, std::move(handover.sockets[0]), {});
+    REQUIRE(connection.start().has_value());
+    connection.take_over(std::move(handover));
+  }
+  // What this worker has put into the inbox; fails when there is nothing.
+  control::Handover handed_over() {
+    auto taken = control::take_from_inbox(inbox.take.get());
+    REQUIRE(taken.has_value());
+    REQUIRE(taken->has_value());
+    return std::move(**taken);
   }
 
   // Runs the loop until `done`, as Worker::serve does; fails after many seconds.
@@ -119,10 +141,14 @@ class WorkerBench {
   SilentLog log;
   UniqueFd page_file = std::move(*control::make_status_page());
   control::StatusPage page = std::move(*control::StatusPage::map(page_file.get()));
+  UniqueFd table_file = std::move(*control::make_connection_table(settings.http.max_connections));
+  control::ConnectionTableView shared_table = std::move(*control::ConnectionTableView::map(table_file.get()));
+  control::InboxEnds inbox = std::move(*control::make_inbox());
   std::unique_ptr<worker::EventLoop> loop = std::move(*worker::EventLoop::make());
   std::unique_ptr<worker::AccessLogger> access = std::move(*worker::AccessLogger::make(settings.log, *loop, log));
-  std::unique_ptr<worker::PrivateMemory> memory = std::move(*worker::PrivateMemory::make(page));
-  worker::ConnectionServices services{settings, 1, application, *loop, page, *access, *memory, log};
+  std::unique_ptr<worker::PrivateMemory> memory = std::move(*worker::PrivateMemory::make(page, Bytes{}));
+  worker::ConnectionServices services{settings,        1,       application, *loop, page, shared_table,
+                                      inbox.put.get(), *access, *memory,     log};
 
  private:
   // Keeps a step from waiting for ever.

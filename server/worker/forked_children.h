@@ -1,0 +1,16 @@
+// What a child that the application forks (os.fork, multiprocessing) has no business with: copies of the worker's
+// sockets. They would keep a client waiting for an end that the worker has sent, and the listeners' ports in use after
+// the server has gone. Programs that are exec'd lose them anyway (close-on-exec).
+#pragma once
+
+#include "server/control/connection_table.h"
+
+#include <vector>
+
+namespace stint::worker {
+
+// Once a process: from here on each forked child closes `descriptors` and the sockets of all connections before it
+// returns from fork(2). `table` outlives the process's forking.
+void close_in_forked_children(const control::ConnectionTableView& table, std::vector<int> descriptors);
+
+}  // namespace stint::worker

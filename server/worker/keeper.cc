@@ -1,0 +1,197 @@
+#include "server/worker/keeper.h"
+
+#include "server/control/inbox.h"
+#include "stint/unique_fd.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <string_view>
+
+namespace stint::worker {
+
+namespace {
+
+using control::ConnectionSlot;
+using control::SlotState;
+using control::Verdict;
+
+// A full inbox is waited for so long in all: workers that take connections need microseconds for each.
+constexpr int inbox_wait_most_ms = 1000;
+
+class Relief {
+ public:
+  explicit Relief(const KeeperInheritance& inheritance)
+      : inheritance_(inheritance), verdict_(inheritance.table.header().verdict.load(std::memory_order_acquire)) {}
+
+  void run() {
+    for (std::size_t i = 0; i < inheritance_.table.size(); ++i) relieve(inheritance_.table.slot(i));
+    put_idle();
+  }
+
+ private:
+  void relieve(ConnectionSlot& slot) {
+    switch (slot.state.load(std::memory_order_acquire)) {
+      case SlotState::free:
+        return;
+      case SlotState::idle:
+        idle_[idle_count_++] = slot.socket;
+        if (idle_count_ == idle_.size()) put_idle();
+        break;
+      case SlotState::unstarted:
+        is_intact(slot) && put(slot, false) ? close(slot) : answer(slot, Verdict::died);
+        break;
+      case SlotState::calling:
+        may_retry(slot) && put(slot, true) ? close(slot) : answer(slot, verdict_);
+        break;
+      case SlotState::answering:
+        cut(slot);
+        break;
+      case SlotState::closing:
+        close(slot);
+        break;
+    }
+    slot.state.store(SlotState::free, std::memory_order_release);
+  }
+
+  static bool is_intact(const ConnectionSlot& slot) {
+    return slot.is_whole != 0 && slot.length <= ConnectionSlot::capacity && slot.head_length <= slot.length;
+  }
+
+  bool may_retry(const ConnectionSlot& slot) const {
+    if (!inheritance_.retries_interrupted || verdict_ != Verdict::died || slot.attempts > 0) return false;
+    return is_intact(slot) && is_safe(control::request_line_of({slot.bytes.data(), slot.head_length}).method);
+  }
+
+  // RFC 9110 §9.2.1.
+  static bool is_safe(std::string_view method) { return method == "GET" || method == "HEAD" || method == "OPTIONS"; }
+
+  bool put(const ConnectionSlot& slot, bool was_interrupted) {
+    control::HandoverHeader header;
+    header.attempts = slot.attempts + (was_interrupted ? 1 : 0);
+    header.head_length = slot.head_length;
+    header.length = slot.length;
+    header.has_body = slot.has_body;
+    header.has_body_file = slot.body_file >= 0 ? 1 : 0;
+    header.progress = slot.progress;
+    const std::array<int, 2> descriptors{slot.socket, slot.body_file};
+    return put_patiently(header, {slot.bytes.data(), slot.length}, {descriptors.data(), slot.body_file >= 0 ? 2U : 1U});
+  }
+
+  void put_idle() {
+    if (idle_count_ == 0) return;
+    put_patiently({}, {}, {idle_.data(), idle_count_});  // where it fails nothing is owed: they are closed
+    for (std::size_t i = 0; i < idle_count_; ++i) ::close(idle_[i]);
+    idle_count_ = 0;
+  }
+
+  bool put_patiently(const control::HandoverHeader& header, std::string_view bytes, std::span<const int> descriptors) {
+    for (;;) {
+      const int error = control::put_into_inbox(inheritance_.inbox_put, header, bytes, descriptors);
+      if (error == 0) return true;
+      if (error == EINTR) continue;
+      if ((error != EAGAIN && error != ETOOMANYREFS) || waited_ms_ >= inbox_wait_most_ms) return false;
+      pollfd room{inheritance_.inbox_put, POLLOUT, 0};
+      // ETOOMANYREFS does not show in POLLOUT.
+      if (error == ETOOMANYREFS)
+        ::poll(nullptr, 0, 5);
+      else
+        ::poll(&room, 1, 5);
+      waited_ms_ += 5;
+    }
+  }
+
+  static void answer(const ConnectionSlot& slot, Verdict verdict) {
+    std::string_view text;
+    switch (verdict) {
+      case Verdict::died:
+        text =
+            "HTTP/1.1 502 Bad Gateway\r\nServer: stint\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            "Content-Length: 16\r\nConnection: close\r\n\r\n502 Bad Gateway\n";
+        break;
+      case Verdict::memory:
+        text =
+            "HTTP/1.1 503 Service Unavailable\r\nServer: stint\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            "Content-Length: 24\r\nConnection: close\r\n\r\n503 Service Unavailable\n";
+        break;
+      case Verdict::timed_out:
+        text =
+            "HTTP/1.1 504 Gateway Timeout\r\nServer: stint\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            "Content-Length: 20\r\nConnection: close\r\n\r\n504 Gateway Timeout\n";
+        break;
+    }
+    if (control::request_line_of({slot.bytes.data(), slot.head_length}).method == "HEAD") {
+      text = text.substr(0, text.find("\r\n\r\n") + 4);
+    }
+    ::send(slot.socket, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    end(slot);
+  }
+
+  // Our side ends first; what the client has sent and nobody read would otherwise turn the close into a reset that may
+  // overtake the answer.
+  static void end(const ConnectionSlot& slot) {
+    ::shutdown(slot.socket, SHUT_WR);
+    std::array<char, 4096> unread;
+    for (int i = 0; i < 64 && ::recv(slot.socket, unread.data(), unread.size(), MSG_DONTWAIT) > 0; ++i) {
+    }
+    close(slot);
+  }
+
+  // An answer whose end is the connection's end would look complete: only a reset shows that it is not.
+  static void cut(const ConnectionSlot& slot) {
+    if (slot.ends_with_connection != 0) {
+      const linger reset{1, 0};
+      ::setsockopt(slot.socket, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+      return close(slot);
+    }
+    end(slot);
+  }
+
+  static void close(const ConnectionSlot& slot) {
+    ::close(slot.socket);
+    if (slot.body_file >= 0) ::close(slot.body_file);
+  }
+
+  const KeeperInheritance& inheritance_;
+  const Verdict verdict_;
+  std::array<int, control::most_idle_in_packet> idle_{};
+  std::size_t idle_count_ = 0;
+  int waited_ms_ = 0;
+};
+
+[[noreturn]] void keep(const KeeperInheritance& inheritance, int worker) {
+  // Only KILL ends a keeper; a signal to the worker's process group is not meant for it.
+  sigset_t all;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_BLOCK, &all, nullptr);
+  pollfd death{worker, POLLIN, 0};
+  while (::poll(&death, 1, -1) < 1) {
+  }
+  relieve_dead_worker(inheritance);
+  ::syscall(SYS_exit_group, 0);
+  __builtin_unreachable();
+}
+
+}  // namespace
+
+void relieve_dead_worker(const KeeperInheritance& inheritance) { Relief(inheritance).run(); }
+
+Result<void> start_keeper(const KeeperInheritance& inheritance) {
+  // Stays open in the table that both share, for as long as either lives.
+  UniqueFd worker(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+  if (!worker.is_open()) return system_error("pidfd_open of the worker");
+  const long pid = ::syscall(SYS_clone, CLONE_FILES | CLONE_PARENT | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  if (pid < 0) return system_error("clone a keeper that shares the descriptor table");
+  if (pid == 0) keep(inheritance, worker.release());
+  static_cast<void>(worker.release());
+  inheritance.table.header().keeper.store(static_cast<pid_t>(pid), std::memory_order_release);
+  return {};
+}
+
+}  // namespace stint::worker

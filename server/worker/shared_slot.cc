@@ -1,0 +1,62 @@
+#include "server/worker/shared_slot.h"
+
+#include <cstring>
+
+namespace stint::worker {
+
+using control::ConnectionSlot;
+using control::SlotState;
+
+static_assert(sizeof(http::BodyProgress) == sizeof(control::BodyProgress));
+
+void SharedSlot::idle(int socket) {
+  slot_.socket = socket;
+  slot_.body_file = -1;
+  slot_.attempts = 0;
+  slot_.length = slot_.head_length = 0;
+  slot_.is_whole = 1;
+  store(SlotState::idle);
+}
+
+void SharedSlot::reading() {
+  slot_.is_whole = 0;
+  store(SlotState::unstarted);
+}
+
+void SharedSlot::describe(const Unstarted& request) {
+  slot_.is_whole = 0;
+  const std::size_t head = std::min(request.head.size(), ConnectionSlot::capacity);
+  const std::size_t rest = std::min(request.rest.size(), ConnectionSlot::capacity - head);
+  std::memcpy(slot_.bytes.data(), request.head.data(), head);
+  if (rest > 0) std::memcpy(slot_.bytes.data() + head, request.rest.data(), rest);
+  slot_.head_length = static_cast<std::uint32_t>(head);
+  slot_.length = static_cast<std::uint32_t>(head + rest);
+  slot_.attempts = request.attempts;
+  slot_.body_file = request.body_file;
+  slot_.has_body = request.has_body ? 1 : 0;
+  const bool has_body_in_place = !request.has_body || (request.progress && request.is_body_shared);
+  if (request.has_body && request.progress)
+    std::memcpy(slot_.progress.data(), &*request.progress, slot_.progress.size());
+  slot_.is_whole = head == request.head.size() && rest == request.rest.size() && has_body_in_place ? 1 : 0;
+}
+
+void SharedSlot::unstarted(const Unstarted& request) {
+  describe(request);
+  store(SlotState::unstarted);
+}
+
+void SharedSlot::calling(const Unstarted& request, const std::array<char, 16>& id, TimePoint began) {
+  describe(request);
+  slot_.request_id = id;
+  slot_.began = std::chrono::duration_cast<std::chrono::nanoseconds>(began.time_since_epoch()).count();
+  slot_.answered.store(0, std::memory_order_relaxed);
+  store(SlotState::calling);
+}
+
+void SharedSlot::answering(bool ends_with_connection) {
+  if (slot_.state.load(std::memory_order_relaxed) != SlotState::calling) return;
+  slot_.ends_with_connection = ends_with_connection ? 1 : 0;
+  store(SlotState::answering);
+}
+
+}  // namespace stint::worker

@@ -1,0 +1,55 @@
+// A connection's slot in the table that worker, keeper and supervisor share: what the connection is at, written down
+// before it matters, so that it can go on without this worker. Everything here is a handful of stores and one copy of
+// the request's head; it runs for every request.
+//
+// Always: `state` is stored after what it promises is in place, and moved away from before that is taken away.
+#pragma once
+
+#include "server/control/connection_table.h"
+#include "server/http/body_decoder.h"
+#include "stint/worker_report.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace stint::worker {
+
+class SharedSlot {
+ public:
+  explicit SharedSlot(control::ConnectionSlot& slot) : slot_(slot) {}
+  SharedSlot(const SharedSlot&) = delete;
+  SharedSlot& operator=(const SharedSlot&) = delete;
+
+  void idle(int socket);
+  // Bytes have left the socket and are written down nowhere yet: if the worker dies now, the client is told.
+  void reading();
+  // A request, whole or in part, that the application has not seen: its head (empty while incomplete), what was read
+  // behind it, and its body as far as it is decoded. Without `progress` a body cannot be gone on with.
+  struct Unstarted {
+    std::string_view head;
+    std::string_view rest;
+    bool has_body = false;
+    int body_file = -1;
+    bool is_body_shared = true;  // all of it is in body_file
+    std::optional<http::BodyProgress> progress;
+    std::uint32_t attempts = 0;
+  };
+  void unstarted(const Unstarted& request);
+  void calling(const Unstarted& request, const std::array<char, 16>& id, TimePoint began);
+  // From here on a part of the answer may be out. Cheap to call again.
+  void answering(bool ends_with_connection);
+  void answered(std::uint64_t bytes) { slot_.answered.store(bytes, std::memory_order_relaxed); }
+  void closing() { store(control::SlotState::closing); }
+  void free() { store(control::SlotState::free); }
+
+ private:
+  void store(control::SlotState state) { slot_.state.store(state, std::memory_order_release); }
+  void describe(const Unstarted& request);
+
+  control::ConnectionSlot& slot_;
+};
+
+}  // namespace stint::worker

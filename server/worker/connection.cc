@@ -1,6 +1,7 @@
 #include "server/worker/connection.h"
 
 #include "server/http/response_head.h"
+#include "server/net/written_bytes.h"
 #include "server/worker/connection_services.h"
 #include "stint/assert.h"
 
@@ -44,6 +45,7 @@ Result<void> Connection::start() {
 void Connection::take_over(control::Handover handover) {
   const control::HandoverHeader& header = handover.header;
   attempts_ = header.attempts;
+  written_ = net::written_bytes(socket_.get()).value_or(0);
   if (header.length == 0) {
     services_.deadlines.idle.arm(*this, services_.loop.now());
     return;
@@ -248,7 +250,8 @@ void Connection::refuse_unstored_body(const Error& error) {
 void Connection::send_continue() {
   static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
   // Into an empty send buffer; a failure shows at the next read or write.
-  static_cast<void>(::send(socket_.get(), go_on.data(), go_on.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+  const ssize_t sent = ::send(socket_.get(), go_on.data(), go_on.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent > 0) written_ += static_cast<std::uint64_t>(sent);
 }
 
 Connection::Next Connection::begin_request(std::string_view& bytes) {
@@ -304,7 +307,7 @@ void Connection::serve(std::string_view rest) {
       .was_interrupted = attempts_ > 0,
   };
   state_ = State::calling;
-  shared_.calling(unstarted(rest), id_, began_);
+  shared_.calling(unstarted(rest), id_, began_, written_);
   writer_.begin(head.method, head.version_minor, head.wants_keep_alive);
   services_.dispatcher.dispatch(request, writer_, began_);
   writer_.finish();
@@ -349,7 +352,11 @@ void Connection::after_answer() {
 }
 
 Result<bool> Connection::send_out() {
-  if (!queue_.is_empty()) shared_.answering(writer_.ends_with_connection());
+  // Once the end of the answer is queued its length is known.
+  const std::uint64_t length = state_ == State::writing ? queue_.sent() + queue_.pending() : 0;
+  shared_.answering({.length = length,
+                     .keeps_alive = writer_.keeps_alive() && !is_refused_,
+                     .ends_with_connection = writer_.ends_with_connection()});
   const Result<bool> sent = queue_.send(socket_.get());
   shared_.answered(queue_.sent());
   return sent;
@@ -404,6 +411,7 @@ void Connection::finish_request() {
   services_.page.count_request();
   services_.private_memory.look(services_.loop.now());
   const bool keeps_alive = writer_.keeps_alive() && !is_refused_;
+  written_ += queue_.sent();
   queue_.clear();
   if (!keeps_alive) return linger();
   enter_idle();

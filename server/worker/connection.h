@@ -121,6 +121,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   std::array<char, 16> id_{};
   std::chrono::steady_clock::time_point began_{};
   std::time_t began_wall_{};
+  std::uint64_t written_ = 0;   // bytes sent on the connection before the answer at work, by whichever worker
   std::uint32_t attempts_ = 0;  // workers that died while they were at the request at work
   bool is_refused_ = false;     // the answer under way is a refusal: close after it
   bool has_head_ = false;       // parser_.head() is of the request at work

@@ -1,6 +1,7 @@
 #include "server/worker/keeper.h"
 
 #include "server/control/inbox.h"
+#include "server/net/written_bytes.h"
 #include "stint/unique_fd.h"
 
 #include <poll.h>
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <optional>
 #include <string_view>
 
 namespace stint::worker {
@@ -31,33 +33,52 @@ class Relief {
       : inheritance_(inheritance), verdict_(inheritance.table.header().verdict.load(std::memory_order_acquire)) {}
 
   void run() {
-    for (std::size_t i = 0; i < inheritance_.table.size(); ++i) relieve(inheritance_.table.slot(i));
+    for (std::size_t i = 0; i < inheritance_.table.used(); ++i) relieve(inheritance_.table.slot(i));
     put_idle();
   }
 
  private:
-  void relieve(ConnectionSlot& slot) {
+  // Nothing is written to the table: the supervisor reads the same slots for its report of the death.
+  void relieve(const ConnectionSlot& slot) {
     switch (slot.state.load(std::memory_order_acquire)) {
       case SlotState::free:
         return;
       case SlotState::idle:
-        idle_[idle_count_++] = slot.socket;
-        if (idle_count_ == idle_.size()) put_idle();
+        put_later(slot.socket);
         break;
       case SlotState::unstarted:
-        is_intact(slot) && put(slot, false) ? close(slot) : answer(slot, Verdict::died);
+        is_intact(slot) && put(slot, slot.attempts) ? close(slot) : answer(slot, Verdict::died);
         break;
       case SlotState::calling:
-        may_retry(slot) && put(slot, true) ? close(slot) : answer(slot, verdict_);
+        interrupted(slot);
         break;
       case SlotState::answering:
-        cut(slot);
+        relieve_answering(slot);
         break;
       case SlotState::closing:
         close(slot);
         break;
     }
-    slot.state.store(SlotState::free, std::memory_order_release);
+  }
+
+  void interrupted(const ConnectionSlot& slot) {
+    may_retry(slot) && put(slot, slot.attempts + 1) ? close(slot) : answer(slot, verdict_);
+  }
+
+  // The worker died between "I begin to answer" and "I have answered": the kernel knows how much of the answer it was
+  // given.
+  void relieve_answering(const ConnectionSlot& slot) {
+    const std::optional<std::uint64_t> written = net::written_bytes(slot.socket);
+    if (!written) return cut(slot);
+    if (*written == slot.written_before) return interrupted(slot);
+    const bool is_complete = slot.answer_length > 0 && *written == slot.written_before + slot.answer_length;
+    if (!is_complete) return cut(slot);
+    if (slot.keeps_alive == 0) return end(slot);
+    if (slot.length == slot.head_length && slot.length < ConnectionSlot::capacity) {
+      put_later(slot.socket);
+    } else {
+      put_rest(slot) ? close(slot) : end(slot);
+    }
   }
 
   static bool is_intact(const ConnectionSlot& slot) {
@@ -72,9 +93,22 @@ class Relief {
   // RFC 9110 §9.2.1.
   static bool is_safe(std::string_view method) { return method == "GET" || method == "HEAD" || method == "OPTIONS"; }
 
-  bool put(const ConnectionSlot& slot, bool was_interrupted) {
+  void put_later(int idle_socket) {
+    idle_[idle_count_++] = idle_socket;
+    if (idle_count_ == idle_.size()) put_idle();
+  }
+
+  // The request is answered; what was read behind it is the beginning of the next.
+  bool put_rest(const ConnectionSlot& slot) {
+    if (!is_intact(slot)) return false;
     control::HandoverHeader header;
-    header.attempts = slot.attempts + (was_interrupted ? 1 : 0);
+    header.length = slot.length - slot.head_length;
+    return put_patiently(header, {slot.bytes.data() + slot.head_length, header.length}, {&slot.socket, 1});
+  }
+
+  bool put(const ConnectionSlot& slot, std::uint32_t attempts) {
+    control::HandoverHeader header;
+    header.attempts = attempts;
     header.head_length = slot.head_length;
     header.length = slot.length;
     header.has_body = slot.has_body;

@@ -45,17 +45,22 @@ void SharedSlot::unstarted(const Unstarted& request) {
   store(SlotState::unstarted);
 }
 
-void SharedSlot::calling(const Unstarted& request, const std::array<char, 16>& id, TimePoint began) {
+void SharedSlot::calling(const Unstarted& request, const std::array<char, 16>& id, TimePoint began,
+                         std::uint64_t written_before) {
   describe(request);
+  slot_.written_before = written_before;
   slot_.request_id = id;
   slot_.began = std::chrono::duration_cast<std::chrono::nanoseconds>(began.time_since_epoch()).count();
   slot_.answered.store(0, std::memory_order_relaxed);
   store(SlotState::calling);
 }
 
-void SharedSlot::answering(bool ends_with_connection) {
-  if (slot_.state.load(std::memory_order_relaxed) != SlotState::calling) return;
-  slot_.ends_with_connection = ends_with_connection ? 1 : 0;
+void SharedSlot::answering(const Answer& answer) {
+  const SlotState state = slot_.state.load(std::memory_order_relaxed);
+  if (state != SlotState::calling && state != SlotState::answering) return;  // a refusal: nobody goes on after it
+  slot_.answer_length = answer.length;
+  slot_.keeps_alive = answer.keeps_alive ? 1 : 0;
+  slot_.ends_with_connection = answer.ends_with_connection ? 1 : 0;
   store(SlotState::answering);
 }
 

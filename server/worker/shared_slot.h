@@ -38,9 +38,14 @@ class SharedSlot {
     std::uint32_t attempts = 0;
   };
   void unstarted(const Unstarted& request);
-  void calling(const Unstarted& request, const std::array<char, 16>& id, TimePoint began);
-  // From here on a part of the answer may be out. Cheap to call again.
-  void answering(bool ends_with_connection);
+  void calling(const Unstarted& request, const std::array<char, 16>& id, TimePoint began, std::uint64_t written_before);
+  // From here on a part of the answer may be out. Called again when more is known.
+  struct Answer {
+    std::uint64_t length = 0;  // of all of it; 0: not known yet
+    bool keeps_alive = false;
+    bool ends_with_connection = false;
+  };
+  void answering(const Answer& answer);
   void answered(std::uint64_t bytes) { slot_.answered.store(bytes, std::memory_order_relaxed); }
   void closing() { store(control::SlotState::closing); }
   void free() { store(control::SlotState::free); }

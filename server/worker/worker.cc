@@ -5,7 +5,10 @@
 #include "server/worker/signals.h"
 #include "server/worker/warmup.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 namespace stint::worker {
 
@@ -19,7 +22,22 @@ Worker::Worker(const Settings& settings, control::WorkerInheritance inheritance,
       set_title_(std::move(set_title)),
       channel_(std::move(inheritance_.channel)) {}
 
+namespace {
+
+// Each connection may hold a body's file beside its socket, and the application has files of its own.
+void allow_descriptors(unsigned connections) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+  const rlim_t wanted = std::min<rlim_t>(limit.rlim_max, 2 * static_cast<rlim_t>(connections) + 1024);
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = wanted;
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));  // within the hard limit, which needs no right
+}
+
+}  // namespace
+
 int Worker::run() {
+  allow_descriptors(settings_.http.max_connections);
   if (const Result<void> kept = start_keeper(); !kept.has_value()) {
     tell(control::StartFailed{{"keeper", kept.error().text(), {}}});
     return 1;

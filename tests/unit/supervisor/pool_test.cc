@@ -274,6 +274,18 @@ TEST_CASE("a keeper that ends because its worker has is no loss, and none is lef
   }
 }
 
+TEST_CASE("a keeper whose end is seen before that of its dead worker is no loss", "[supervisor]") {
+  const Verdicts verdicts;
+  Stage stage(verdicts.keep(), 1);
+  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  const auto worker = stage.pool->status().workers[0];
+  REQUIRE(::kill(worker.pid, SIGKILL) == 0);
+  siginfo_t info{};
+  REQUIRE(::waitid(P_PID, static_cast<id_t>(worker.pid), &info, WEXITED | WNOWAIT) == 0);
+  stage.pool->on_child_end(worker.keeper, {});
+  CHECK(stage.log.count("keeper died") == 0);
+}
+
 TEST_CASE("the keeper of a worker that took too long or too much is told so", "[supervisor]") {
   const Verdicts verdicts;
   Stage stage(verdicts.keep(), 1);

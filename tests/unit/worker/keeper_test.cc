@@ -1,5 +1,7 @@
 #include "server/worker/keeper.h"
 
+#include "server/net/written_bytes.h"
+
 #include "tests/unit/worker/worker_bench.h"
 
 #include <sys/wait.h>
@@ -145,6 +147,32 @@ TEST_CASE("an interrupted request that is not safe, or not to be retried, is ans
   CHECK_THAT(killed.client.receive(), ContainsSubstring(line));
 }
 
+TEST_CASE("over TCP the keeper knows a whole answer from one that was never begun", "[worker]") {
+  DeadWorker dead;
+  Client client = dead.bench.connect_over_tcp();
+  control::ConnectionSlot& slot = dead.bench.shared_table.slot(1);
+  dead.bench.exchange(client, get_a, "/a");
+  const std::uint64_t first_answer = *net::written_bytes(slot.socket);
+
+  // As if it had died right after, or right before, the send(2) that gave all of a second answer to the kernel.
+  const bool was_sent = GENERATE(true, false);
+  dead.bench.exchange(client, get_a, "/a");
+  slot.written_before = was_sent ? first_answer : 2 * first_answer;
+  slot.answer_length = first_answer;
+  slot.keeps_alive = 1;
+  const std::string_view head = "GET /c HTTP/1.1\r\nHost: h\r\n\r\n";
+  std::copy(head.begin(), head.end(), slot.bytes.begin());
+  slot.head_length = slot.length = static_cast<std::uint32_t>(head.size());
+  slot.state.store(SlotState::answering);
+  dead.bench.shared_table.slot(0).state.store(SlotState::free);
+  dead.relieve();
+
+  const control::Handover handover = dead.bench.handed_over();
+  CHECK(handover.bytes == (was_sent ? "" : head));
+  CHECK(handover.header.attempts == (was_sent ? 0 : 1));
+  CHECK_FALSE((client.receive(), client.is_closed));
+}
+
 TEST_CASE("a half-sent answer is left visibly cut, and never served again", "[worker]") {
   DeadWorker dead;
   dead.die_in_call(get_a, "half");
@@ -163,13 +191,13 @@ TEST_CASE("a keeper sleeps while its worker lives and hands over when it is kill
   if (worker == 0) {
     int fds[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) ::_exit(1);
-    table.slot(2).socket = fds[0];
+    table.slot(0).socket = fds[0];
     if (!worker::start_keeper({.table = table, .inbox_put = inbox.put.get()}).has_value()) ::_exit(2);
-    table.slot(2).state.store(SlotState::idle);
+    table.slot(0).state.store(SlotState::idle);
     for (;;) ::pause();
   }
   const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (table.slot(2).state.load() != SlotState::idle && std::chrono::steady_clock::now() < give_up) ::usleep(1000);
+  while (table.slot(0).state.load() != SlotState::idle && std::chrono::steady_clock::now() < give_up) ::usleep(1000);
   const pid_t keeper = table.header().keeper.load();
   REQUIRE(keeper > 0);
   CHECK_FALSE(control::take_from_inbox(inbox.take.get())->has_value());

@@ -6,6 +6,7 @@
 
 #include "tests/support/catch.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <chrono>
@@ -101,6 +102,20 @@ class WorkerBench {
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
     REQUIRE(services.table.add(services, UniqueFd(fds[0]), {}).start().has_value());
     return Client(UniqueFd(fds[1]));
+  }
+
+  Client connect_over_tcp() {
+    const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof address;
+    REQUIRE(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
+    REQUIRE(::listen(listener.get(), 1) == 0);
+    REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0);
+    UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    REQUIRE(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
+    UniqueFd server(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    REQUIRE(services.table.add(services, std::move(server), {}).start().has_value());
+    return Client(std::move(client));
   }
 
   // As a worker does that takes from the inbox.

@@ -10,9 +10,10 @@ namespace {
 
 // A request that runs in the application now, on a connection of its own.
 struct RunningRequest {
-  RunningRequest(const ServerProcess& server, const std::string& seconds) : client(server.address()) {
+  RunningRequest(const ServerProcess& server, const std::string& seconds, const std::string& method = "GET")
+      : client(server.address()) {
     const std::string file = server.folder().file("running");
-    client.send("GET /slow?seconds=" + seconds + "&touch=" + file + " HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.send(method + " /slow?seconds=" + seconds + "&touch=" + file + " HTTP/1.1\r\nHost: a\r\n\r\n");
     REQUIRE(eventually([&] { return !read_file(file).empty(); }));
     worker = std::stoi(read_file(file));
   }
@@ -151,13 +152,14 @@ TEST_CASE("TTIN adds a worker, TTOU takes one away without a failed request", "[
 TEST_CASE("a worker that is killed is replaced, and the others serve on", "[process]") {
   ServerProcess server(with_workers(2));
   server.wait_until_ready();
-  RunningRequest running(server, "300");
+  RunningRequest running(server, "300", "POST");
   const auto before = server.ready_workers();
   const pid_t other = before[0] == running.worker ? before[1] : before[0];
   HttpClient witness(server.address());  // the other worker's: this one is busy
   CHECK(witness.get("/pid").body == std::to_string(other));
 
   kill(running.worker, SIGKILL);
+  CHECK(running.client.receive().status == 502);
   CHECK(witness.get("/pid").body == std::to_string(other));
   CHECK(eventually([&] {
     const auto now = server.ready_workers();

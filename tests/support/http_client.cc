@@ -104,6 +104,8 @@ std::string HttpClient::receive_up_to(std::string_view text) {
   }
 }
 
+std::string HttpClient::receive_exactly(std::size_t size) { return take(size); }
+
 std::string HttpClient::receive_until_close() {
   while (fill(patience)) {
   }

@@ -38,7 +38,8 @@ class HttpClient {
   HttpResponse get(std::string_view target) { return request("GET", target); }
 
   std::string receive_up_to(std::string_view text);  // all bytes up to the first `text`, with it
-  std::string receive_until_close();                 // all bytes up to the end; closes this side too
+  std::string receive_exactly(std::size_t size);
+  std::string receive_until_close();  // all bytes up to the end; closes this side too
   bool is_readable_within(std::chrono::milliseconds limit);
   // The server has closed and nothing was unread; throws when bytes came instead. A reset is an end too.
   bool is_closed_within(std::chrono::milliseconds limit);

@@ -46,6 +46,17 @@ std::vector<pid_t> processes_where(Condition&& condition) {
   return found;
 }
 
+// "Row:   123 kB" in a file of such rows.
+std::uint64_t kib_in(const std::string& file, std::string_view row) {
+  const std::string text = '\n' + file;
+  const std::size_t at = text.find('\n' + std::string(row) + ':');
+  if (at == std::string::npos) return 0;
+  const char* const digits = text.data() + text.find_first_of("0123456789", at + row.size() + 2);
+  std::uint64_t kib = 0;
+  std::from_chars(digits, text.data() + text.size(), kib);
+  return kib;
+}
+
 }  // namespace
 
 bool is_running(pid_t pid) {
@@ -67,14 +78,17 @@ std::vector<pid_t> processes_of_session(pid_t leader) {
   });
 }
 
-std::uint64_t memory_kib(pid_t pid, std::string_view row) {
-  const std::string text = '\n' + proc_file(pid, "status");
-  const std::size_t at = text.find('\n' + std::string(row) + ':');
-  if (at == std::string::npos) return 0;
-  const char* const digits = text.data() + text.find_first_of("0123456789", at + row.size() + 2);
-  std::uint64_t kib = 0;
-  std::from_chars(digits, text.data() + text.size(), kib);
-  return kib;
+std::uint64_t memory_kib(pid_t pid, std::string_view row) { return kib_in(proc_file(pid, "status"), row); }
+
+std::uint64_t own_memory_kib(pid_t pid) {
+  const std::string rows = proc_file(pid, "smaps_rollup");
+  return kib_in(rows, "Private_Clean") + kib_in(rows, "Private_Dirty");
+}
+
+std::size_t descriptors_of(pid_t pid) {
+  std::error_code gone;
+  const auto folder = std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd", gone);
+  return gone ? 0 : static_cast<std::size_t>(std::distance(begin(folder), end(folder)));
 }
 
 std::string maps_of(pid_t pid) { return proc_file(pid, "maps"); }

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,6 +17,8 @@ std::vector<pid_t> children_of(pid_t pid);
 // has died. (Their environment would not do: a process that writes its title writes over it.)
 std::vector<pid_t> processes_of_session(pid_t leader);
 std::uint64_t memory_kib(pid_t pid, std::string_view row);  // "VmRSS", "RssAnon"; 0: no such process
+std::uint64_t own_memory_kib(pid_t pid);                    // pages of no other process; 0: no such process
+std::size_t descriptors_of(pid_t pid);
 std::string maps_of(pid_t pid);
 std::string command_line_of(pid_t pid);  // arguments with spaces between
 

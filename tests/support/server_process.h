@@ -59,6 +59,7 @@ class ServerProcess {
   struct WorkerRow {
     unsigned slot = 0;
     pid_t pid = 0;
+    pid_t keeper = 0;
     std::string state;
   };
   std::vector<WorkerRow> workers() const;      // from status()

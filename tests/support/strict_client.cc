@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <set>
 #include <sstream>
 #include <system_error>
 
@@ -36,6 +37,7 @@ struct Connection {
   bool is_resting = false;  // paused after an answer, or waiting to connect again
   bool waits_for_room = false;
   std::uint64_t answers = 0;
+  std::set<long> workers;
 };
 
 class LoadRun {
@@ -46,14 +48,15 @@ class LoadRun {
         address_(parse_address(load.address)),
         epoll_(epoll_create1(EPOLL_CLOEXEC)),
         connections_(load.connections) {
-    for (const std::string& path : load.paths) {
-      requests_.push_back("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    for (const LoadRequest& request : load.paths) {
+      std::string bytes = request.method + " " + request.path + " HTTP/1.1\r\nHost: localhost\r\n";
+      if (!request.body.empty()) bytes += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
+      requests_.push_back(bytes + "\r\n" + request.body);
     }
-    latencies_.reserve(std::min<std::uint64_t>(load.requests, 1'000'000));
   }
 
   LoadReport run() {
-    const auto began = last_answer_ = Clock::now();
+    const auto began = began_ = last_answer_ = Clock::now();
     for (Connection& connection : connections_) open(connection);
     auto last_check = began;
     while (has_work()) {
@@ -62,6 +65,7 @@ class LoadRun {
       for (int i = 0; i < n; ++i) on_event(connections_[events[i].data.u32], events[i].events);
       wake_rested();
       const auto now = Clock::now();
+      if (load_.duration.count() > 0 && now - began > load_.duration) is_time_up_ = true;
       if (now - last_check > std::chrono::milliseconds(100)) {
         last_check = now;
         check_time_limits(now);
@@ -74,7 +78,7 @@ class LoadRun {
   }
 
  private:
-  bool has_to_stop() const { return gave_up_ || (load_.stop != nullptr && *load_.stop); }
+  bool has_to_stop() const { return gave_up_ || is_time_up_ || (load_.stop != nullptr && *load_.stop); }
   bool has_tickets() const { return !has_to_stop() && (!returned_.empty() || issued_ < load_.requests); }
   bool has_work() const { return in_flight_ > 0 || has_tickets(); }
 
@@ -142,6 +146,9 @@ class LoadRun {
     connection.in_flight.clear();
     report_.most_answers_on_a_connection = std::max(report_.most_answers_on_a_connection, connection.answers);
     connection.answers = 0;
+    report_.most_workers_on_a_connection =
+        std::max<std::uint64_t>(report_.most_workers_on_a_connection, connection.workers.size());
+    connection.workers.clear();
   }
 
   void reopen(Connection& connection) {
@@ -193,13 +200,19 @@ class LoadRun {
     if (connection.state != Connection::State::open || connection.is_resting) return;
     if (connection.in_flight.size() >= load_.pipeline || !has_tickets()) return;
     const auto now = Clock::now();
-    while (connection.in_flight.size() < load_.pipeline && has_tickets()) {
+    while (connection.in_flight.size() < load_.pipeline && has_tickets() && !has_answered_enough(connection, true)) {
       const std::size_t path = take_ticket();
       connection.out += requests_[path];
       connection.in_flight.push_back({path, now});
       ++in_flight_;
     }
     flush(connection);
+  }
+
+  bool has_answered_enough(const Connection& connection, bool with_those_in_flight) const {
+    return load_.answers_per_connection > 0 &&
+           connection.answers + (with_those_in_flight ? connection.in_flight.size() : 0) >=
+               load_.answers_per_connection;
   }
 
   void flush(Connection& connection) {
@@ -263,6 +276,10 @@ class LoadRun {
         reopen(connection);
         return false;
       }
+      if (has_answered_enough(connection, false)) {
+        reopen(connection);
+        return false;
+      }
     }
     if (connection.in_flight.empty() && connection.read_up_to < connection.in.size()) {
       fail(report_.malformed, "bytes nobody asked for: " + connection.in.substr(connection.read_up_to, 200));
@@ -280,17 +297,26 @@ class LoadRun {
     --in_flight_;
     ++connection.answers;
     const auto now = Clock::now();
-    latencies_.push_back(
-        static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(now - request.sent).count()));
-    longest_gap_ = std::max(longest_gap_, now - last_answer_);
+    report_.latencies.add(std::chrono::duration_cast<std::chrono::microseconds>(now - request.sent));
+    if (now - last_answer_ > longest_gap_) {
+      longest_gap_ = now - last_answer_;
+      report_.longest_gap_at = std::chrono::duration_cast<std::chrono::microseconds>(now - began_);
+    }
     last_answer_ = now;
-    if (answer.worker_pid != 0) ++report_.answers_by_worker[answer.worker_pid];
+    ++report_.answers_by_status[answer.status];
+    if (answer.worker_pid != 0) {
+      ++report_.answers_by_worker[answer.worker_pid];
+      connection.workers.insert(answer.worker_pid);
+    }
 
-    const std::string& path = load_.paths[request.path];
-    if (answer.status != load_.expected_status) {
+    const std::string& path = load_.paths[request.path].path;
+    if (std::count(load_.tolerated_statuses.begin(), load_.tolerated_statuses.end(), answer.status) > 0) {
+      ++report_.tolerated;
+    } else if (answer.status != load_.expected_status) {
       fail(report_.wrong_status, path + ": " + std::string(answer.head) + std::string(answer.body.substr(0, 200)));
     } else if (const std::string problem =
-                   load_.problem_of ? load_.problem_of({answer.status, path, answer.head, answer.body}) : std::string();
+                   load_.problem_of ? load_.problem_of({answer.status, request.path, path, answer.head, answer.body})
+                                    : std::string();
                !problem.empty()) {
       fail(report_.wrong_body, path + ": " + problem);
     } else {
@@ -324,7 +350,7 @@ class LoadRun {
         refuse(connection, ETIMEDOUT);
       } else if (!connection.in_flight.empty() && now - connection.in_flight.front().sent > load_.timeout) {
         for (const InFlight& request : connection.in_flight)
-          fail(report_.timeouts, "no answer: " + load_.paths[request.path]);
+          fail(report_.timeouts, "no answer: " + load_.paths[request.path].path + place_of(connection));
         reopen(connection);
       }
     }
@@ -332,15 +358,10 @@ class LoadRun {
 
   void summarize() {
     report_.longest_gap = std::chrono::duration_cast<std::chrono::microseconds>(longest_gap_);
-    if (latencies_.empty()) return;
-    std::sort(latencies_.begin(), latencies_.end());
-    const auto at = [this](double share) {
-      return std::chrono::microseconds(latencies_[static_cast<std::size_t>(share * (latencies_.size() - 1))]);
-    };
-    report_.p50 = at(0.5);
-    report_.p99 = at(0.99);
-    report_.p999 = at(0.999);
-    report_.slowest = at(1);
+    report_.p50 = report_.latencies.at(0.5);
+    report_.p99 = report_.latencies.at(0.99);
+    report_.p999 = report_.latencies.at(0.999);
+    report_.slowest = report_.latencies.at(1);
   }
 
   const Load& load_;
@@ -353,9 +374,9 @@ class LoadRun {
   std::uint64_t issued_ = 0;
   std::size_t in_flight_ = 0;
   bool gave_up_ = false;
+  bool is_time_up_ = false;
   std::deque<std::pair<Clock::time_point, Connection*>> resting_;  // by time
-  std::vector<std::uint32_t> latencies_;                           // microseconds
-  Clock::time_point last_answer_;
+  Clock::time_point began_, last_answer_;
   Clock::duration longest_gap_{};
   std::string joined_;
   char buffer_[65536];
@@ -376,9 +397,10 @@ std::string LoadReport::text() const {
       << " new, early closes " << early_closes << ", truncated " << truncated << ", malformed " << malformed
       << ", wrong status " << wrong_status << ", wrong body " << wrong_body << ", timeouts " << timeouts
       << "), idle closes " << idle_closes << ", announced closes " << announced_closes << ", resent " << resent
-      << ", connections " << connections_opened << ", workers " << answers_by_worker.size() << ", p50 " << p50.count()
+      << ", tolerated " << tolerated << ", connections " << connections_opened << ", workers "
+      << answers_by_worker.size() << " (" << most_workers_on_a_connection << " on one connection), p50 " << p50.count()
       << " us, p99 " << p99.count() << " us, p99.9 " << p999.count() << " us, slowest " << slowest.count()
-      << " us, longest gap " << longest_gap.count() << " us";
+      << " us, longest gap " << longest_gap.count() << " us (at " << longest_gap_at.count() / 1000 << " ms)";
   for (const std::string& example : examples) out << "\n  " << example;
   return out.str();
 }

@@ -3,6 +3,8 @@
 // is a failure, and an unannounced close of an idle one is counted. Fast enough not to be what is measured.
 #pragma once
 
+#include "tests/support/latency_histogram.h"
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -11,12 +13,24 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace stint::test {
 
+struct LoadRequest {
+  LoadRequest(std::string path) : path(std::move(path)) {}  // NOLINT: lists of paths are lists of requests
+  LoadRequest(const char* path) : path(path) {}             // NOLINT
+  LoadRequest(std::string method, std::string path, std::string body = {})
+      : method(std::move(method)), path(std::move(path)), body(std::move(body)) {}
+  std::string method = "GET";  // not HEAD: its answers end elsewhere
+  std::string path;
+  std::string body;
+};
+
 struct LoadAnswer {
   int status = 0;
+  std::size_t request = 0;  // its place in Load::paths
   std::string_view path;
   std::string_view head;  // status line and fields
   std::string_view body;  // chunks joined
@@ -27,10 +41,13 @@ struct Load {
   unsigned connections = 32;
   std::uint64_t requests = 10'000;          // all connections together
   const std::atomic<bool>* stop = nullptr;  // ends it earlier: what is in flight is still waited for
+  std::chrono::milliseconds duration{0};    // not zero: ends it after this time likewise
   unsigned pipeline = 1;                    // requests in flight on one connection
+  unsigned answers_per_connection = 0;      // then the client closes it and opens another; 0: kept as long as possible
   std::chrono::milliseconds pause{0};       // between an answer and the next request on its connection
-  std::vector<std::string> paths = {"/"};   // taken in turn
+  std::vector<LoadRequest> paths = {"/"};   // taken in turn
   int expected_status = 200;
+  std::vector<int> tolerated_statuses;  // no failures, but counted apart; their bodies are not asked about
   std::function<std::string(const LoadAnswer&)> problem_of;  // empty text: the answer is right; null: not asked
   std::chrono::milliseconds timeout{30'000};                 // of one answer, and of connecting
 };
@@ -48,6 +65,7 @@ struct LoadReport {
   std::uint64_t wrong_body = 0;
   std::uint64_t timeouts = 0;
   // No failed request.
+  std::uint64_t tolerated = 0;    // answers with a tolerated status
   std::uint64_t idle_closes = 0;  // unannounced, with no request in flight
   std::uint64_t announced_closes = 0;
   std::uint64_t resent = 0;  // pipelined behind an answer that announced the close
@@ -55,8 +73,12 @@ struct LoadReport {
 
   std::map<long, std::uint64_t> answers_by_worker;  // X-Worker-Pid
   std::uint64_t most_answers_on_a_connection = 0;
+  std::uint64_t most_workers_on_a_connection = 0;
+  std::map<int, std::uint64_t> answers_by_status;
+  LatencyHistogram latencies;
   std::chrono::microseconds p50{}, p99{}, p999{}, slowest{};
-  std::chrono::microseconds longest_gap{};  // between two answers of any connections
+  std::chrono::microseconds longest_gap{};     // between two answers of any connections
+  std::chrono::microseconds longest_gap_at{};  // when it ended, since the beginning
   std::chrono::microseconds took{};
   std::vector<std::string> examples;  // of failures, in words
 

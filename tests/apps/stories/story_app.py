@@ -3,11 +3,13 @@
 Every answer carries X-Worker-Pid. Query values: `us`, `seconds`, `kib`, `touch` (a file made before the work begins,
 so that a story knows that the call runs).
 """
+import ctypes
 import hashlib
 import json
 import os
 import signal
 import sys
+import threading
 import time
 from urllib.parse import parse_qs
 
@@ -33,6 +35,13 @@ def slow(environ, query):
             file.write(str(os.getpid()))
     time.sleep(float(query.get("seconds", "1")))
     return b"slow but complete\n"
+
+
+def slow_once(environ, query):
+    """Slow for the worker that comes first: the next one finds the file `started`."""
+    if not os.path.exists(query["started"]):
+        slow(environ, {"seconds": query["seconds"], "touch": query["started"]})
+    return b"done\n"
 
 
 def leak(environ, query):
@@ -76,11 +85,86 @@ def leave(environ, query):
     sys.exit(0)
 
 
+def page(environ, query):
+    """`kib` of text that follows from `seed`, after `us` of work; keeps `leak` KiB for ever."""
+    if "leak" in query:
+        leak(environ, {"kib": query["leak"]})
+    work(environ, {"us": query.get("us", "0")})
+    size = int(query.get("kib", "1")) * 1024
+    line = b"%s " % query.get("seed", "0").encode()
+    return (line * (size // len(line) + 1))[:size]
+
+
+def fork(environ, query):
+    """A child of the application's own, which holds copies of all descriptors that are open now."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(300)
+        os._exit(0)
+    return str(child).encode()
+
+
+def retried(environ, query):
+    environ["wsgi.input"].read()
+    return json.dumps({"pid": os.getpid(), "retried": environ.get("stint.retried")}).encode()
+
+
+def end_by(how):
+    if how == "segv":
+        ctypes.string_at(0)
+    if how == "exit":
+        os._exit(3)
+    if how == "abort":
+        os.abort()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die(environ, query):
+    """Ends the worker by `how`, as long as the file `deaths` has fewer than `times` lines; adds one each time."""
+    environ["wsgi.input"].read()
+    with open(query["deaths"], "a+") as file:
+        file.seek(0)
+        if len(file.readlines()) < int(query.get("times", "1")):
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            end_by(query["how"])
+    return retried(environ, query)
+
+
+def hog(environ, query):
+    """Fills `mib` of memory in steps and goes on as if there were more to do."""
+    environ["wsgi.input"].read()
+    held = []
+    for _ in range(int(query["mib"])):
+        held.append(os.urandom(4096) * 256)
+        time.sleep(0.002)
+    time.sleep(float(query.get("seconds", "0")))
+    return b"%d MiB\n" % len(held)
+
+
+def open_files(environ, query):
+    leaked.extend(os.open("/dev/null", os.O_RDONLY) for _ in range(int(query["n"])))
+    return b"opened\n"
+
+
+def start_threads(environ, query):
+    for _ in range(int(query["n"])):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    return b"started\n"
+
+
+def stuck(environ, query):
+    """Hangs for `seconds` in C code that keeps the GIL, so that no thread of Python's can run."""
+    ctypes.PyDLL(None).usleep(int(float(query["seconds"]) * 1e6))
+    return b"came back\n"
+
+
 pages = {
     "/": hello,
     "/pid": pid,
     "/work": work,
     "/slow": slow,
+    "/slow-once": slow_once,
     "/leak": leak,
     "/echo": echo,
     "/digest": digest,
@@ -89,6 +173,14 @@ pages = {
     "/raise": raise_error,
     "/crash": crash,
     "/exit": leave,
+    "/fork": fork,
+    "/page": page,
+    "/retried": retried,
+    "/die": die,
+    "/hog": hog,
+    "/open": open_files,
+    "/threads": start_threads,
+    "/stuck": stuck,
 }
 
 
@@ -109,6 +201,20 @@ def stepwise(until):
     yield b"second\n"
 
 
+def big(mib, touch):
+    """A byte of its own for each MiB, so that a lost or doubled one shows."""
+    for number in range(mib):
+        yield bytes([number % 251]) * 1048576
+        if touch and number == 0:
+            open(touch, "w").close()
+
+
+def half(touch):
+    yield b"the first half of it\n"
+    open(touch, "w").close()
+    time.sleep(300)
+
+
 def fail_midway():
     yield b"the beginning\n"
     raise RuntimeError("failed after the first byte")
@@ -127,15 +233,23 @@ def application(environ, start_response):
     if path == "/stepwise":
         start_response("200 OK", head)
         return stepwise(query["until"])
+    if path == "/big":
+        mib = int(query["mib"])
+        start_response("200 OK", head + [("Content-Length", str(mib * 1048576))])
+        pieces = big(mib, query.get("touch"))
+        return [b"".join(pieces)] if "whole" in query else pieces
+    if path == "/half":
+        start_response("200 OK", head + [("Content-Length", "1000")])
+        return half(query["touch"])
     if path == "/fail-midway":
         start_response("200 OK", head)
         return fail_midway()
-    page = pages.get(path)
-    if page is None:
+    answer = pages.get(path)
+    if answer is None:
         start_response("404 Not Found", head)
         return [b"no such page\n"]
-    body = page(environ, query)
-    if page is pid:  # the others leave it to the server (PEP 3333, a list of one item)
+    body = answer(environ, query)
+    if answer is pid:  # the others leave it to the server (PEP 3333, a list of one item)
         head.append(("Content-Length", str(len(body))))
     start_response("200 OK", head)
     return [body]

@@ -42,12 +42,14 @@ struct alignas(64) ConnectionSlot {
   std::int32_t body_file = -1;       // what has been decoded of the body, as far as it is not in `bytes`; -1: nothing
   std::uint32_t attempts = 0;        // workers that died while they were at this request
   std::int64_t began = 0;            // the request, in nanoseconds of CLOCK_MONOTONIC
+  std::uint64_t read_before = 0;     // bytes taken from the connection before the read under way (net::read_bytes)
   std::uint64_t written_before = 0;  // bytes the connection had been sent before this answer (net::written_bytes)
   std::uint64_t answer_length = 0;   // of the whole answer, head included; 0: not known yet
   std::atomic<std::uint64_t> answered{0};  // bytes of the answer given to the kernel
   std::uint32_t head_length = 0;           // of `bytes`: the head; 0 while it is incomplete
   std::uint32_t length = 0;                // of `bytes`
   std::uint8_t is_whole = 0;     // all unused bytes of the connection are in `bytes` (and the body in `body_file`)
+  std::uint8_t is_reading = 0;   // a read is under way, or what it brought is not written down here yet
   std::uint8_t keeps_alive = 0;  // the connection goes on after the answer
   std::uint8_t ends_with_connection = 0;  // the answer under way has no other end
   std::uint8_t has_body = 0;              // the request declared one: `progress` counts

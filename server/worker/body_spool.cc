@@ -71,7 +71,7 @@ Result<void> BodySpool::append(std::string_view bytes) {
 }
 
 Result<void> BodySpool::share() {
-  if (file_.is_open()) return {};
+  if (is_shared()) return {};
   return move_to(open_memory_file());
 }
 

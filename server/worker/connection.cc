@@ -1,7 +1,7 @@
 #include "server/worker/connection.h"
 
 #include "server/http/response_head.h"
-#include "server/net/written_bytes.h"
+#include "server/net/byte_counts.h"
 #include "server/worker/connection_services.h"
 #include "stint/assert.h"
 
@@ -45,6 +45,7 @@ Result<void> Connection::start() {
 void Connection::take_over(control::Handover handover) {
   const control::HandoverHeader& header = handover.header;
   attempts_ = header.attempts;
+  read_ = net::read_bytes(socket_.get()).value_or(0);
   written_ = net::written_bytes(socket_.get()).value_or(0);
   if (header.length == 0) {
     services_.deadlines.idle.arm(*this, services_.loop.now());
@@ -102,11 +103,12 @@ void Connection::on_ready(std::uint32_t events) {
 
 void Connection::read() {
   ReadBuffers::Loan buffer(services_.read_buffers);
+  shared_.reading(read_);
   const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return shared_.has_read_nothing();
   if (got <= 0) return close();  // the client has closed: nothing of it is complete, nothing is owed
   if (state_ == State::lingering) return;
-  shared_.reading();
+  read_ += static_cast<std::uint64_t>(got);
   const std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
   if (unread_.empty()) return advance(bytes);
   unread_.append(bytes);
@@ -140,13 +142,13 @@ void Connection::advance(std::string_view bytes) {
     if (next == Next::stop) return;
     if (state_ != State::idle) continue;
     // A request has been answered.
+    share_unused(bytes);
     if (bytes.empty()) {
       stash({});
       return settle();
     }
     if (++served == run_most) {
       stash(bytes);
-      shared_.unstarted({.head = {}, .rest = unread_, .progress = {}});
       services_.loop.rewatch(socket_.get(), EPOLLOUT);
       return settle();
     }
@@ -157,7 +159,7 @@ Connection::Next Connection::read_head(std::string_view& bytes) {
   switch (parser_.parse(bytes)) {
     case http::RequestParser::Verdict::incomplete:
       stash(bytes);
-      shared_.unstarted({.head = {}, .rest = unread_, .progress = {}});
+      share_unused(unread_);
       if (state_ == State::idle && parser_.has_begun()) {
         state_ = State::reading_head;
         services_.deadlines.head.arm(*this, services_.loop.now());
@@ -242,6 +244,12 @@ bool Connection::share_unstarted() {
   return true;
 }
 
+// Between two requests, or before the head of one is complete.
+void Connection::share_unused(std::string_view bytes) {
+  if (bytes.empty()) return shared_.idle(socket_.get());
+  shared_.unstarted({.head = {}, .rest = bytes, .progress = {}});
+}
+
 void Connection::refuse_unstored_body(const Error& error) {
   services_.log.error("request body not stored", {{"error", error.text()}, {"next", "500 to the client"}});
   refuse({500, "body_not_stored"});
@@ -282,6 +290,7 @@ void Connection::serve_waiting() {
 // After an answer that was not given from within advance().
 void Connection::go_on() {
   if (state_ != State::idle) return;
+  share_unused(unread_);
   if (unread_.empty()) return settle();
   advance(unread_);
 }
@@ -419,7 +428,6 @@ void Connection::finish_request() {
 
 void Connection::enter_idle() {
   state_ = State::idle;
-  shared_.idle(socket_.get());
   has_head_ = false;
   attempts_ = 0;
   forget_bytes(head_bytes_);
@@ -500,13 +508,7 @@ bool Connection::hand_over() {
     close();
     return true;
   }
-  if (header.head_length > 0) {
-    shared_.unstarted(unstarted(unread_));
-  } else if (!unread_.empty()) {
-    shared_.unstarted({.head = {}, .rest = unread_, .progress = {}});
-  } else {
-    shared_.idle(socket_.get());
-  }
+  header.head_length > 0 ? shared_.unstarted(unstarted(unread_)) : share_unused(unread_);
   return false;
 }
 

@@ -81,6 +81,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   void keep_head();                    // the head's bytes move into head_bytes_, as what they lie in goes
   void send_continue();
   bool share_unstarted();  // writes down where the request stands; false: its body could not be stored
+  void share_unused(std::string_view bytes);
   SharedSlot::Unstarted unstarted(std::string_view rest) const;
   void settle();  // nothing more can be done now: in a worker that drains, hand it over
 
@@ -121,6 +122,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   std::array<char, 16> id_{};
   std::chrono::steady_clock::time_point began_{};
   std::time_t began_wall_{};
+  std::uint64_t read_ = 0;      // bytes taken from the connection, by whichever worker
   std::uint64_t written_ = 0;   // bytes sent on the connection before the answer at work, by whichever worker
   std::uint32_t attempts_ = 0;  // workers that died while they were at the request at work
   bool is_refused_ = false;     // the answer under way is a refusal: close after it

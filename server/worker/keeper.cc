@@ -1,7 +1,7 @@
 #include "server/worker/keeper.h"
 
 #include "server/control/inbox.h"
-#include "server/net/written_bytes.h"
+#include "server/net/byte_counts.h"
 #include "stint/unique_fd.h"
 
 #include <poll.h>
@@ -44,10 +44,11 @@ class Relief {
       case SlotState::free:
         return;
       case SlotState::idle:
-        put_later(slot.socket);
+        has_lost_bytes(slot) ? answer(slot, Verdict::died) : put_later(slot.socket);
         break;
       case SlotState::unstarted:
-        is_intact(slot) && put(slot, slot.attempts) ? close(slot) : answer(slot, Verdict::died);
+        is_intact(slot) && !has_lost_bytes(slot) && put(slot, slot.attempts) ? close(slot)
+                                                                             : answer(slot, Verdict::died);
         break;
       case SlotState::calling:
         interrupted(slot);
@@ -83,6 +84,11 @@ class Relief {
 
   static bool is_intact(const ConnectionSlot& slot) {
     return slot.is_whole != 0 && slot.length <= ConnectionSlot::capacity && slot.head_length <= slot.length;
+  }
+
+  // The worker died around recv(2): over TCP the kernel knows whether it took anything.
+  static bool has_lost_bytes(const ConnectionSlot& slot) {
+    return slot.is_reading != 0 && net::read_bytes(slot.socket) != slot.read_before;
   }
 
   bool may_retry(const ConnectionSlot& slot) const {

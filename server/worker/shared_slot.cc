@@ -16,11 +16,12 @@ void SharedSlot::idle(int socket) {
   slot_.length = slot_.head_length = 0;
   slot_.is_whole = 1;
   store(SlotState::idle);
+  slot_.is_reading = 0;
 }
 
-void SharedSlot::reading() {
-  slot_.is_whole = 0;
-  store(SlotState::unstarted);
+void SharedSlot::reading(std::uint64_t read_before) {
+  slot_.read_before = read_before;
+  slot_.is_reading = 1;
 }
 
 void SharedSlot::describe(const Unstarted& request) {
@@ -43,6 +44,7 @@ void SharedSlot::describe(const Unstarted& request) {
 void SharedSlot::unstarted(const Unstarted& request) {
   describe(request);
   store(SlotState::unstarted);
+  slot_.is_reading = 0;
 }
 
 void SharedSlot::calling(const Unstarted& request, const std::array<char, 16>& id, TimePoint began,
@@ -53,6 +55,7 @@ void SharedSlot::calling(const Unstarted& request, const std::array<char, 16>& i
   slot_.began = std::chrono::duration_cast<std::chrono::nanoseconds>(began.time_since_epoch()).count();
   slot_.answered.store(0, std::memory_order_relaxed);
   store(SlotState::calling);
+  slot_.is_reading = 0;
 }
 
 void SharedSlot::answering(const Answer& answer) {

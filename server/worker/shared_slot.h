@@ -24,8 +24,10 @@ class SharedSlot {
   SharedSlot& operator=(const SharedSlot&) = delete;
 
   void idle(int socket);
-  // Bytes have left the socket and are written down nowhere yet: if the worker dies now, the client is told.
-  void reading();
+  // Bytes may leave the socket now that are written down nowhere yet; until one of the other calls. `read_before`: all
+  // that were taken from the connection so far.
+  void reading(std::uint64_t read_before);
+  void has_read_nothing() { slot_.is_reading = 0; }
   // A request, whole or in part, that the application has not seen: its head (empty while incomplete), what was read
   // behind it, and its body as far as it is decoded. Without `progress` a body cannot be gone on with.
   struct Unstarted {

@@ -1,6 +1,6 @@
 #include "server/worker/keeper.h"
 
-#include "server/net/written_bytes.h"
+#include "server/net/byte_counts.h"
 
 #include "tests/unit/worker/worker_bench.h"
 
@@ -171,6 +171,28 @@ TEST_CASE("over TCP the keeper knows a whole answer from one that was never begu
   CHECK(handover.bytes == (was_sent ? "" : head));
   CHECK(handover.header.attempts == (was_sent ? 0 : 1));
   CHECK_FALSE((client.receive(), client.is_closed));
+}
+
+TEST_CASE("over TCP the keeper knows whether a read that was under way took anything", "[worker]") {
+  DeadWorker dead;
+  Client client = dead.bench.connect_over_tcp();
+  control::ConnectionSlot& slot = dead.bench.shared_table.slot(1);
+  dead.bench.exchange(client, get_a, "/a");
+  client.send(get_a);
+  dead.bench.shared_table.slot(0).state.store(SlotState::free);
+  slot.is_reading = 1;
+  slot.read_before = get_a.size();
+  SECTION("not yet") {
+    dead.relieve();
+    CHECK(dead.bench.handed_over().bytes.empty());
+  }
+  SECTION("a request, and it is lost: the client is told") {
+    char taken[1000];
+    REQUIRE(::recv(slot.socket, taken, sizeof taken, 0) == static_cast<ssize_t>(get_a.size()));
+    dead.relieve();
+    CHECK_FALSE(dead.has_handed_over());
+    CHECK_THAT(client.receive(), ContainsSubstring("HTTP/1.1 502 Bad Gateway"));
+  }
 }
 
 TEST_CASE("a half-sent answer is left visibly cut, and never served again", "[worker]") {

@@ -1,0 +1,42 @@
+#include "server/net/byte_counts.h"
+
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <cstddef>
+
+namespace stint::net {
+
+namespace {
+
+std::optional<tcp_info> info_of(int socket) {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  if (::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return std::nullopt;
+  if (length < offsetof(tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received) return std::nullopt;
+  return info;
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> written_bytes(int socket) {
+  const std::optional<tcp_info> info = info_of(socket);
+  int queued = 0;
+  if (!info || ::ioctl(socket, SIOCOUTQ, &queued) != 0) return std::nullopt;
+  return info->tcpi_bytes_acked + static_cast<std::uint64_t>(queued);
+}
+
+std::optional<std::uint64_t> read_bytes(int socket) {
+  // The queue first: what comes in between would otherwise look as if it had been taken.
+  int waiting = 0;
+  if (::ioctl(socket, SIOCINQ, &waiting) != 0) return std::nullopt;
+  const std::optional<tcp_info> info = info_of(socket);
+  int waiting_now = 0;
+  if (!info || ::ioctl(socket, SIOCINQ, &waiting_now) != 0 || waiting != waiting_now) return std::nullopt;
+  return info->tcpi_bytes_received - static_cast<std::uint64_t>(waiting);
+}
+
+}  // namespace stint::net

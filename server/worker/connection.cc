@@ -102,17 +102,43 @@ void Connection::on_ready(std::uint32_t events) {
 }
 
 void Connection::read() {
+  // The usual request comes in one piece and is read to where it would have to be written down anyway.
+  if (state_ == State::idle && unread_.empty()) {
+    const std::optional<std::string_view> bytes = read_into(shared_.place());
+    if (!bytes) return close();  // nothing has begun, nothing is owed
+    if (bytes->empty()) return;
+    if (bytes->size() < shared_.place().size()) return advance(*bytes);
+    unread_.assign(*bytes);
+    return read_more(true);
+  }
+  read_more(false);
+}
+
+// Behind what is in unread_, or a body's next part. `is_new`: unread_ has just been read and not been looked at.
+void Connection::read_more(bool is_new) {
   ReadBuffers::Loan buffer(services_.read_buffers);
-  shared_.reading(read_);
-  const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return shared_.has_read_nothing();
-  if (got <= 0) return close();  // the client has closed: nothing of it is complete, nothing is owed
-  if (state_ == State::lingering) return;
-  read_ += static_cast<std::uint64_t>(got);
-  const std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
-  if (unread_.empty()) return advance(bytes);
-  unread_.append(bytes);
+  const std::optional<std::string_view> bytes = read_into({buffer.data(), buffer.size()});
+  if (!is_new) {
+    if (!bytes) return close();
+    if (bytes->empty() || state_ == State::lingering) return;
+    if (unread_.empty()) return advance(*bytes);
+  }
+  if (bytes) unread_.append(*bytes);  // an end of the stream shows again at the next read
   advance(unread_);
+}
+
+// Empty: nothing is there now. nullopt: the client has closed, or the connection is broken.
+std::optional<std::string_view> Connection::read_into(std::span<char> place) {
+  shared_.reading(read_);
+  const ssize_t got = ::recv(socket_.get(), place.data(), place.size(), MSG_DONTWAIT);
+  if (got > 0) {
+    read_ += static_cast<std::uint64_t>(got);
+    return std::string_view(place.data(), static_cast<std::size_t>(got));
+  }
+  const bool is_there = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
+  shared_.has_read_nothing();
+  if (is_there) return std::string_view();
+  return std::nullopt;
 }
 
 void Connection::stash(std::string_view bytes) {
@@ -173,6 +199,14 @@ Connection::Next Connection::read_head(std::string_view& bytes) {
       break;
   }
   const http::RequestHead& head = parser_.head();
+  const bool is_alone = head.body == http::BodyKind::none && parser_.head_size() == bytes.size();
+  if (!is_alone && shared_.holds(bytes)) {
+    // The slot takes one head and what has not been used, and these are more: they are moved about in it.
+    unread_.assign(bytes);
+    bytes = unread_;
+    parser_.reset();
+    return read_head(bytes);
+  }
   has_head_ = true;
   head_ = bytes.substr(0, parser_.head_size());
   bytes.remove_prefix(parser_.head_size());

@@ -72,6 +72,8 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
  private:
   // Reading: `bytes` is what has been read and not used, in a lent buffer or in unread_.
   void read();
+  void read_more(bool is_new);
+  std::optional<std::string_view> read_into(std::span<char> place);
   void advance(std::string_view bytes);
   enum class Next { go_on, stop };
   Next read_head(std::string_view& bytes);

@@ -44,7 +44,7 @@ class Relief {
       case SlotState::free:
         return;
       case SlotState::idle:
-        has_lost_bytes(slot) ? answer(slot, Verdict::died) : put_later(slot.socket);
+        relieve_idle(slot);
         break;
       case SlotState::unstarted:
         is_intact(slot) && !has_lost_bytes(slot) && put(slot, slot.attempts) ? close(slot)
@@ -60,6 +60,17 @@ class Relief {
         close(slot);
         break;
     }
+  }
+
+  // An idle connection's next bytes are read into its slot; the kernel knows whether, and how many.
+  void relieve_idle(const ConnectionSlot& slot) {
+    if (!has_lost_bytes(slot)) return put_later(slot.socket);
+    const std::optional<std::uint64_t> read = net::read_bytes(slot.socket);
+    control::HandoverHeader header;
+    if (!read || *read - slot.read_before >= ConnectionSlot::capacity) return answer(slot, Verdict::died);
+    header.length = static_cast<std::uint32_t>(*read - slot.read_before);
+    const bool is_put = put_patiently(header, {slot.bytes.data(), header.length}, {&slot.socket, 1});
+    is_put ? close(slot) : answer(slot, Verdict::died);
   }
 
   void interrupted(const ConnectionSlot& slot) {

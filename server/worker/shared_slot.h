@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace stint::worker {
@@ -28,6 +29,12 @@ class SharedSlot {
   // that were taken from the connection so far.
   void reading(std::uint64_t read_before);
   void has_read_nothing() { slot_.is_reading = 0; }
+  // Where to read the beginning of a request while the connection is idle: what comes is then in its place at once, and
+  // the keeper learns from the kernel how much it was.
+  std::span<char> place() { return slot_.bytes; }
+  bool holds(std::string_view bytes) const {
+    return bytes.data() >= slot_.bytes.data() && bytes.data() < slot_.bytes.data() + slot_.bytes.size();
+  }
   // A request, whole or in part, that the application has not seen: its head (empty while incomplete), what was read
   // behind it, and its body as far as it is decoded. Without `progress` a body cannot be gone on with.
   struct Unstarted {

@@ -107,6 +107,22 @@ TEST_CASE("a client that closes its sending side still gets its answer", "[worke
   CHECK(client.received.ends_with("/a"));
 }
 
+TEST_CASE("a request of any length gets its answer, also from a client that has closed its side", "[worker]") {
+  // Around the length that the shared slot has room for, where one read becomes two.
+  for (std::size_t length = control::ConnectionSlot::capacity - 2; length <= control::ConnectionSlot::capacity + 2;
+       ++length) {
+    CAPTURE(length);
+    WorkerBench bench;
+    Client client = bench.connect();
+    std::string request = "GET /a HTTP/1.1\r\nHost: h\r\nX: \r\n\r\n";
+    request.insert(request.size() - 4, std::string(length - request.size(), 'x'));
+    client.send(request);
+    client.half_close();
+    bench.run_until([&] { return client.receive(), client.is_closed; });
+    CHECK(client.received.ends_with("/a"));
+  }
+}
+
 TEST_CASE("an application's failure is a 500 with the request id and the connection goes on", "[worker]") {
   WorkerBench bench;
   bench.application.behave = [](const Request& request, ResponseSink& sink) -> std::optional<ApplicationFailure> {

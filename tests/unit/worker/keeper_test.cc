@@ -186,9 +186,17 @@ TEST_CASE("over TCP the keeper knows whether a read that was under way took anyt
     dead.relieve();
     CHECK(dead.bench.handed_over().bytes.empty());
   }
-  SECTION("a request, and it is lost: the client is told") {
+  SECTION("a request, into the slot: another worker serves it") {
+    REQUIRE(::recv(slot.socket, slot.bytes.data(), slot.bytes.size(), 0) == static_cast<ssize_t>(get_a.size()));
+    dead.relieve();
+    WorkerBench other;
+    other.take_over(dead.bench.handed_over());
+    other.run_until([&] { return client.receive().ends_with("/a"); });
+  }
+  SECTION("a part of a request, elsewhere, and it is lost: the client is told") {
     char taken[1000];
     REQUIRE(::recv(slot.socket, taken, sizeof taken, 0) == static_cast<ssize_t>(get_a.size()));
+    slot.state.store(SlotState::unstarted);
     dead.relieve();
     CHECK_FALSE(dead.has_handed_over());
     CHECK_THAT(client.receive(), ContainsSubstring("HTTP/1.1 502 Bad Gateway"));

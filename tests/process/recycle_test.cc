@@ -12,6 +12,7 @@ void expect_no_failure(const LoadReport& report) {
   INFO(report.text());
   CHECK(report.failures() == 0);
   CHECK(report.idle_closes == 0);
+  CHECK(report.announced_closes == 0);
 }
 
 TEST_CASE("100,000 requests over 32 connections see no failure while workers are replaced hundreds of times",

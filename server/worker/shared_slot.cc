@@ -28,7 +28,7 @@ void SharedSlot::describe(const Unstarted& request) {
   slot_.is_whole = 0;
   const std::size_t head = std::min(request.head.size(), ConnectionSlot::capacity);
   const std::size_t rest = std::min(request.rest.size(), ConnectionSlot::capacity - head);
-  if (request.head.data() != slot_.bytes.data()) std::memcpy(slot_.bytes.data(), request.head.data(), head);
+  if (head > 0 && request.head.data() != slot_.bytes.data()) std::memcpy(slot_.bytes.data(), request.head.data(), head);
   if (rest > 0) std::memcpy(slot_.bytes.data() + head, request.rest.data(), rest);
   slot_.head_length = static_cast<std::uint32_t>(head);
   slot_.length = static_cast<std::uint32_t>(head + rest);

@@ -31,8 +31,9 @@ struct Stream {
 Stream* as_stream(PyObject* object) { return reinterpret_cast<Stream*>(object); }
 
 void dealloc(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);  // the head is a part of what is destroyed next
   as_stream(self)->~Stream();
-  Py_TYPE(self)->tp_free(self);
+  type->tp_free(self);
 }
 
 void raise_over() { PyErr_SetString(PyExc_ValueError, "wsgi.input: the request is over"); }

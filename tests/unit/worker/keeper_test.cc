@@ -213,9 +213,9 @@ TEST_CASE("a half-sent answer is left visibly cut, and never served again", "[wo
 }
 
 TEST_CASE("a keeper sleeps while its worker lives and hands over when it is killed", "[worker]") {
-  auto table_file = std::move(*control::make_connection_table(4));
-  auto table = std::move(*control::ConnectionTableView::map(table_file.get()));
-  auto inbox = std::move(*control::make_inbox());
+  auto table_file = *control::make_connection_table(4);
+  auto table = *control::ConnectionTableView::map(table_file.get());
+  auto inbox = *control::make_inbox();
   const pid_t worker = ::fork();
   REQUIRE(worker >= 0);
   if (worker == 0) {

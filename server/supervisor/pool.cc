@@ -248,7 +248,7 @@ void Pool::apply(const Start& step, TimePoint now) {
       fail_start();
       return;
     }
-    const Duration delay = back_off(step.slot, Duration{}, now);
+    const Duration delay = back_off(step.slot, false, now);
     log_.warning("cannot start a worker", {{"pool", settings_.name},
                                            {"worker", step.slot},
                                            {"error", started.error().text()},
@@ -429,7 +429,7 @@ void Pool::on_exit(WorkerId id) {
     log_exit(*worker, *exit, is_orderly, is_stopping_ ? "stopping" : "it was retiring");
   } else {
     ++restarts_;
-    const Duration delay = back_off(worker->slot(), worker->ready_for(now), now);
+    const Duration delay = back_off(worker->slot(), worker->report().requests > 0, now);
     log_killers(*worker, now);
     log_exit(*worker, *exit, false,
              has_other_worker(*worker) ? "another worker has its slot" : "restart in " + seconds_text(delay));
@@ -449,9 +449,9 @@ std::string Pool::early_end_text(const WorkerHandle& worker, const ExitStatus& e
   return "the worker exited with code " + std::to_string(exit.exit_code) + " before it was ready";
 }
 
-Duration Pool::back_off(unsigned slot, Duration ready_for, TimePoint now) {
+Duration Pool::back_off(unsigned slot, bool has_served, TimePoint now) {
   Slot& state = slots_[slot - 1];
-  const Restart restart = restart_after(state.failures, ready_for);
+  const Restart restart = restart_after(state.failures, has_served);
   state.failures = restart.failures;
   state.not_before = now + restart.delay;
   return restart.delay;

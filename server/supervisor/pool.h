@@ -81,7 +81,7 @@ class Pool {
   void fail_start();
   std::string early_end_text(const WorkerHandle& worker, const ExitStatus& exit) const;
   // Counts an unasked end or a failed start of the slot; how long it has to wait now.
-  Duration back_off(unsigned slot, Duration ready_for, TimePoint now);
+  Duration back_off(unsigned slot, bool has_served, TimePoint now);
   void log_exit(const WorkerHandle& worker, const ExitStatus& exit, bool is_expected, const std::string& next_text);
   void log_killers(const WorkerHandle& worker, TimePoint now);
   std::string_view cause_of_death(const WorkerHandle& worker, const ExitStatus& exit);

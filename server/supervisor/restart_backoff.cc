@@ -9,13 +9,13 @@ namespace {
 using namespace std::chrono_literals;
 constexpr Duration first_delay = 100ms;
 constexpr Duration longest_delay = 30s;
-constexpr Duration proven_after = 10s;
 constexpr unsigned enough_doublings = 9;  // 0.1 s · 2^9 is beyond the longest delay
 
 }  // namespace
 
-Restart restart_after(unsigned failures_before, Duration ready_for) {
-  const unsigned before = ready_for >= proven_after ? 0 : std::min(failures_before, enough_doublings);
+Restart restart_after(unsigned failures_before, bool has_served) {
+  if (has_served) return {};
+  const unsigned before = std::min(failures_before, enough_doublings);
   return {before + 1, std::min(first_delay * (1 << before), longest_delay)};
 }
 

@@ -178,13 +178,14 @@ TEST_CASE("a safe request whose worker dies in C code, leaves or is killed is se
 }
 
 TEST_CASE("an unsafe request whose worker dies is answered 502 and never served again", "[process]") {
+  const std::string body = GENERATE("", "eleven byte");  // nothing but the method speaks against the first
   ServerProcess server(with_workers(2));
   server.wait_until_ready();
   for (const std::string method : {"POST", "PUT", "PATCH", "DELETE"}) {
-    INFO(method);
+    INFO(method << " with a body of " << body.size() << " bytes");
     const std::string deaths = server.folder().file(method);
     HttpClient client(server.address());
-    const HttpResponse response = client.request(method, "/die?how=segv&deaths=" + deaths, {}, "eleven byte");
+    const HttpResponse response = client.request(method, "/die?how=segv&deaths=" + deaths, {}, body);
     CHECK(response.status == 502);
     CHECK(lines_of(deaths).size() == 1);
     CHECK(eventually(5s, [&] { return deaths_named(server, method, "/die?how=segv") == 1; }));

@@ -6,13 +6,19 @@
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
+#include <ios>
 #include <optional>
 
 namespace stint::test {
 namespace {
 
+// Empty: no such process.
 std::string proc_file(pid_t pid, std::string_view name) {
-  return read_file("/proc/" + std::to_string(pid) + "/" + std::string(name));
+  try {
+    return read_file("/proc/" + std::to_string(pid) + "/" + std::string(name));
+  } catch (const std::ios_base::failure&) {  // gone between open(2) and read(2): ESRCH
+    return {};
+  }
 }
 
 struct Stat {

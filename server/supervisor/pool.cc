@@ -308,6 +308,8 @@ void Pool::apply(const Kill& step, TimePoint now) {
                                       {"age", now - worker->started()},
                                       {"running", text_of(running_requests(worker->connections(), now))}});
   }
+  // One that still boots has no connections to rescue, and may be waiting for a program of its own.
+  if (worker->state() == WorkerState::booting) worker->kill_group();
   if (auto sent = worker->send_signal(SIGKILL); !sent && sent.error().code.value() != ESRCH)
     log_.error("cannot kill a worker",
                {{"pool", settings_.name}, {"worker", worker->slot()}, {"error", sent.error().text()}});

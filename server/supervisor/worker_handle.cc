@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <utility>
 
 namespace stint::supervisor {
@@ -56,6 +57,8 @@ void WorkerHandle::wait_for_message(std::function<void()> handler) {
 void WorkerHandle::wait_for_exit(std::function<void()> handler) {
   wait_until_readable(exit_watch_, std::move(handler));
 }
+
+void WorkerHandle::kill_group() { ::kill(-pid_, SIGKILL); }
 
 Result<void> WorkerHandle::send_signal(int number) {
   if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) != 0)

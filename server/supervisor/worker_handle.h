@@ -43,6 +43,9 @@ class WorkerHandle {
   Result<std::optional<control::Message>> receive() { return channel_.receive(); }
   Result<void> send(const control::Message& message) { return channel_.send(message); }
   Result<void> send_signal(int number);
+  // Also to what it has started: its keeper, and the Python it asks who it is. REQUIRES: not reaped, so the pid is its
+  // own.
+  void kill_group();
   bool has_ended() const;            // reaped or not
   std::optional<ExitStatus> reap();  // nullopt: still running
 

@@ -179,9 +179,10 @@ void ServerProcess::expect_nothing_left() {
   const std::string text = log();
   INFO("log:\n" << text);
   std::string left;
-  // Ours are gone before the supervisor; a program that a worker had started when it was killed may end by itself.
+  // Ours are gone before the supervisor. A program that a worker was just starting when it was killed, which looks like
+  // the worker until it is exec'd, dies with it, and may take a moment longer.
   for (const pid_t pid : processes()) {
-    if (is_worker(pid) || !eventually([pid] { return !test::is_running(pid); })) {
+    if (!eventually([pid] { return !test::is_running(pid); })) {
       left += std::to_string(pid) + " " + command_line_of(pid) + "\n";
     }
   }

@@ -237,7 +237,7 @@ TEST_CASE("a worker's death names the request that ran, and that it is not its f
   REQUIRE(status.workers[0].running.size() == 1);
   CHECK(status.workers[0].running[0].target == "/slow?x=1");
 
-  REQUIRE(::kill(status.workers[0].pid, SIGSEGV) == 0);
+  REQUIRE(::kill(status.workers[0].pid, SIGABRT) == 0);
   REQUIRE(stage.eventually([&] { return stage.log.count("worker died") == 1; }));
   CHECK(stage.log.count("cause=signal private_memory=0.0MiB") == 1);
   CHECK(stage.log.count("running=GET /slow?x=1 id=req-1 ") == 1);

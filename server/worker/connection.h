@@ -59,14 +59,10 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   // The worker drains: gives the connection to the pool if it is where another worker can go on with it; it is closed
   // here then. False: the inbox is full, or the application is at it; the connection stays.
   bool hand_over();
-  // Nothing of a request has come: it can go with others in one packet.
-  bool is_idle() const { return state_ == State::idle && unread_.empty(); }
-  int socket() const { return socket_.get(); }
   // Its turn has come (Dispatcher). REQUIRES: state waiting.
   void serve_waiting();
   void close();
 
-  State state() const { return state_; }
   std::size_t slot() const { return slot_; }
 
  private:

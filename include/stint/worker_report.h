@@ -3,7 +3,9 @@
 #pragma once
 
 #include "stint/bytes.h"
+#include "stint/refusal_reason.h"
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 
@@ -11,14 +13,42 @@ namespace stint {
 
 using TimePoint = std::chrono::steady_clock::time_point;  // CLOCK_MONOTONIC: the same in all processes
 
+// What has happened since the worker began. A pool adds what its former workers had counted.
+struct WorkerCounts {
+  std::uint64_t requests = 0;        // answered, static files included
+  std::uint64_t failures = 0;        // answered 500 because the application raised
+  std::uint64_t clients_gone = 0;    // left before they had their whole answer (499 in the access log)
+  std::uint64_t idle_timeouts = 0;   // connections closed after http.idle_timeout
+  std::uint64_t write_timeouts = 0;  // answers given up after http.write_timeout
+  std::uint64_t times_full = 0;      // stopped accepting at http.max_connections
+  std::uint64_t dropped_fields = 0;  // header fields with "_" in their name
+  std::array<std::uint64_t, refusal_reasons> refused{};  // before the application saw them; by RefusalReason
+
+  [[nodiscard]] std::uint64_t bad_requests() const {
+    std::uint64_t sum = 0;
+    for (const std::uint64_t count : refused) sum += count;
+    return sum;
+  }
+  WorkerCounts& operator+=(const WorkerCounts& other) {
+    requests += other.requests;
+    failures += other.failures;
+    clients_gone += other.clients_gone;
+    idle_timeouts += other.idle_timeouts;
+    write_timeouts += other.write_timeouts;
+    times_full += other.times_full;
+    dropped_fields += other.dropped_fields;
+    for (std::size_t i = 0; i < refusal_reasons; ++i) refused[i] += other.refused[i];
+    return *this;
+  }
+};
+
 struct WorkerReport {
-  std::uint64_t requests = 0;      // answered, static files included
-  std::uint64_t failures = 0;      // answered 500 because the application raised
-  std::uint64_t bad_requests = 0;  // refused before the application saw them
-  std::uint32_t connections = 0;   // open now
-  bool is_busy = false;            // a call into the application is running
-  TimePoint busy_since{};          // when it began, while is_busy
-  Bytes private_memory;            // RssAnon at the last look (after requests, at most every 100 ms)
+  WorkerCounts counts;
+  std::uint32_t connections = 0;  // open now
+  bool is_full = false;           // at http.max_connections: accepts none now
+  bool is_busy = false;           // a call into the application is running
+  TimePoint busy_since{};         // when it began, while is_busy
+  Bytes private_memory;           // RssAnon at the last look (after requests, at most every 100 ms)
 };
 
 }  // namespace stint

@@ -63,10 +63,32 @@ std::string workers_text(const json::array& workers) {
     const json::value& busy = worker.at("busy_ms");
     rows.push_back({text_of(worker.at("slot")), text_of(worker.at("pid")), text_of(worker.at("keeper")),
                     text_of(worker.at("state")), text_of(worker.at("requests")), text_of(worker.at("failures")),
-                    text_of(worker.at("connections")), busy.is_null() ? "-" : text_of(busy).append("ms"),
-                    mebibytes_text(worker.at("private_bytes")), duration_text(worker.at("age_s").to_number<double>())});
+                    text_of(worker.at("connections")).append(worker.at("is_full").as_bool() ? " (full)" : ""),
+                    busy.is_null() ? "-" : text_of(busy).append("ms"), mebibytes_text(worker.at("private_bytes")),
+                    duration_text(worker.at("age_s").to_number<double>())});
   }
   return table_text(rows, {false, false, false, true});
+}
+
+// What went wrong with clients, as far as anything did: one line, or nothing.
+std::string clients_text(const json::object& totals) {
+  std::string text;
+  const auto add = [&text](std::string_view name, std::int64_t count) {
+    if (count > 0)
+      text.append(text.empty() ? "clients" : ",").append("  ").append(name).append(" ").append(std::to_string(count));
+  };
+  std::int64_t refusals = 0;
+  std::string reasons;
+  for (const auto& [reason, count] : totals.at("refused").as_object()) {
+    refusals += count.to_number<std::int64_t>();
+    reasons.append(reasons.empty() ? " (" : ", ").append(std::string_view(reason)).append(" ").append(text_of(count));
+  }
+  if (refusals > 0) text = "clients  refused " + std::to_string(refusals) + reasons + ")";
+  for (const auto& [name, label] :
+       {std::pair{"clients_gone", "gone"}, std::pair{"write_timeouts", "too slow in reading"},
+        std::pair{"times_full", "workers full"}})
+    add(label, totals.at(name).to_number<std::int64_t>());
+  return text.empty() ? text : text + "\n";
 }
 
 // Empty when there is none.
@@ -115,7 +137,7 @@ std::string status_text(const json::object& status, std::chrono::milliseconds sh
   text += "listening on " + listen + "\n";
   text += "pool " + text_of(pool.at("name")) + "  generation " + text_of(pool.at("generation")) + "  workers " +
           text_of(pool.at("count")) + "  recycled " + std::to_string(recycles) + recycled + "  died " +
-          text_of(pool.at("restarts")) + "\n\n";
+          text_of(pool.at("restarts")) + "\n" + clients_text(pool.at("totals").as_object()) + "\n";
   return text + workers_text(workers) + running_text(workers, shown_from);
 }
 

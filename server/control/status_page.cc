@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
 #include <utility>
 
 namespace stint::control {
@@ -12,10 +13,16 @@ namespace stint::control {
 struct StatusPage::Layout {
   std::atomic<std::uint64_t> requests;
   std::atomic<std::uint64_t> failures;
-  std::atomic<std::uint64_t> bad_requests;
+  std::atomic<std::uint64_t> clients_gone;
+  std::atomic<std::uint64_t> idle_timeouts;
+  std::atomic<std::uint64_t> write_timeouts;
+  std::atomic<std::uint64_t> times_full;
+  std::atomic<std::uint64_t> dropped_fields;
   std::atomic<std::int64_t> busy_since;  // of steady_clock; 0: idle
   std::atomic<std::uint64_t> private_memory;
   std::atomic<std::uint32_t> connections;
+  std::atomic<bool> is_full;
+  std::array<std::atomic<std::uint64_t>, refusal_reasons> refused;
 
   static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "a lock would not reach across processes");
 };
@@ -57,8 +64,18 @@ StatusPage::~StatusPage() {
 
 void StatusPage::count_request() { page_->requests.fetch_add(1, relaxed); }
 void StatusPage::count_failure() { page_->failures.fetch_add(1, relaxed); }
-void StatusPage::count_bad_request() { page_->bad_requests.fetch_add(1, relaxed); }
+void StatusPage::count_refusal(RefusalReason reason) {
+  page_->refused[static_cast<std::size_t>(reason)].fetch_add(1, relaxed);
+}
+void StatusPage::count_client_gone() { page_->clients_gone.fetch_add(1, relaxed); }
+void StatusPage::count_idle_timeout() { page_->idle_timeouts.fetch_add(1, relaxed); }
+void StatusPage::count_write_timeout() { page_->write_timeouts.fetch_add(1, relaxed); }
+void StatusPage::count_dropped_fields(unsigned fields) { page_->dropped_fields.fetch_add(fields, relaxed); }
 void StatusPage::set_connections(std::uint32_t open) { page_->connections.store(open, relaxed); }
+void StatusPage::set_full(bool is_full) {
+  if (is_full && !page_->is_full.load(relaxed)) page_->times_full.fetch_add(1, relaxed);
+  page_->is_full.store(is_full, relaxed);
+}
 void StatusPage::set_busy(TimePoint since) {
   // Zero means idle; a clock at zero is moved by a nanosecond.
   const std::int64_t count = since.time_since_epoch().count();
@@ -69,15 +86,22 @@ void StatusPage::set_private_memory(Bytes bytes) { page_->private_memory.store(b
 
 WorkerReport StatusPage::report() const {
   const std::int64_t busy_since = page_->busy_since.load(relaxed);
-  return WorkerReport{
-      .requests = page_->requests.load(relaxed),
-      .failures = page_->failures.load(relaxed),
-      .bad_requests = page_->bad_requests.load(relaxed),
+  WorkerReport report{
+      .counts = {.requests = page_->requests.load(relaxed),
+                 .failures = page_->failures.load(relaxed),
+                 .clients_gone = page_->clients_gone.load(relaxed),
+                 .idle_timeouts = page_->idle_timeouts.load(relaxed),
+                 .write_timeouts = page_->write_timeouts.load(relaxed),
+                 .times_full = page_->times_full.load(relaxed),
+                 .dropped_fields = page_->dropped_fields.load(relaxed)},
       .connections = page_->connections.load(relaxed),
+      .is_full = page_->is_full.load(relaxed),
       .is_busy = busy_since != 0,
       .busy_since = TimePoint(TimePoint::duration(busy_since)),
       .private_memory = Bytes{page_->private_memory.load(relaxed)},
   };
+  for (std::size_t i = 0; i < refusal_reasons; ++i) report.counts.refused[i] = page_->refused[i].load(relaxed);
+  return report;
 }
 
 }  // namespace stint::control

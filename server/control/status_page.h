@@ -24,8 +24,13 @@ class StatusPage {
   // Worker only. Relaxed stores: a few nanoseconds each, called for every request.
   void count_request();
   void count_failure();
-  void count_bad_request();
+  void count_refusal(RefusalReason reason);
+  void count_client_gone();
+  void count_idle_timeout();
+  void count_write_timeout();
+  void count_dropped_fields(unsigned fields);
   void set_connections(std::uint32_t open);
+  void set_full(bool is_full);  // counts each time it becomes so
   void set_busy(TimePoint since);
   void set_idle();
   void set_private_memory(Bytes bytes);

@@ -8,6 +8,8 @@
 namespace stint::http {
 namespace {
 
+using Reason = RefusalReason;
+
 constexpr unsigned max_size_digits = 15;  // fits 64 bits with room for the sum
 constexpr std::uint64_t max_extension = 256;
 constexpr std::uint64_t max_all_extensions = 16 * 1024;
@@ -81,7 +83,7 @@ BodyDecoder::BodyDecoder(const RequestHead& head, Bytes max_body) : max_body_(ma
       break;
     case BodyKind::length:
       if (head.length > max_body_) {
-        refuse(413, "body_too_large");
+        refuse(413, Reason::body_too_large);
       } else if (head.length > 0) {
         remaining_ = head.length;
         state_ = State::length_data;
@@ -121,7 +123,7 @@ BodyDecoder::Step BodyDecoder::step(std::size_t consumed) const {
                                      : Verdict::incomplete};
 }
 
-void BodyDecoder::refuse(int status, std::string_view reason) {
+void BodyDecoder::refuse(int status, Reason reason) {
   refusal_ = {status, reason};
   state_ = State::refused;
 }
@@ -134,20 +136,20 @@ void BodyDecoder::take(char byte) {
       if (byte == '\r') {
         state_ = State::size_lf;
       } else if ((class_of(byte) & byte_value) == 0) {
-        refuse(400, "chunk_extension");  // a bare LF ends the line for some readers (CVE-2025-55315)
+        refuse(400, Reason::chunk_extension);  // a bare LF ends the line for some readers (CVE-2025-55315)
       } else if (++extension_bytes_ > max_extension || ++all_extension_bytes_ > max_all_extensions) {
-        refuse(400, "chunk_extension_too_long");
+        refuse(400, Reason::chunk_extension_too_long);
       }
       return;
     case State::size_lf:
-      if (byte != '\n') return refuse(400, "chunk_size_line");
+      if (byte != '\n') return refuse(400, Reason::chunk_size_line);
       return finish_size_line();
     case State::data_cr:
-      if (byte != '\r') return refuse(400, "chunk_end");
+      if (byte != '\r') return refuse(400, Reason::chunk_end);
       state_ = State::data_lf;
       return;
     case State::data_lf:
-      if (byte != '\n') return refuse(400, "chunk_end");
+      if (byte != '\n') return refuse(400, Reason::chunk_end);
       size_digits_ = 0;
       extension_bytes_ = 0;
       state_ = State::size;
@@ -158,7 +160,7 @@ void BodyDecoder::take(char byte) {
     case State::trailer_lf:
       return take_trailer(byte);
     case State::end_lf:
-      if (byte != '\n') return refuse(400, "trailer");
+      if (byte != '\n') return refuse(400, Reason::trailer);
       state_ = State::done;
       return;
     case State::done:
@@ -172,17 +174,17 @@ void BodyDecoder::take(char byte) {
 void BodyDecoder::take_size(char byte) {
   const int digit = hex_value(byte);
   if (digit >= 0) {
-    if (++size_digits_ > max_size_digits) return refuse(400, "chunk_size");
+    if (++size_digits_ > max_size_digits) return refuse(400, Reason::chunk_size);
     remaining_ = remaining_ * 16 + static_cast<unsigned>(digit);
     return;
   }
-  if (size_digits_ == 0) return refuse(400, "chunk_size");
+  if (size_digits_ == 0) return refuse(400, Reason::chunk_size);
   if (byte == '\r') {
     state_ = State::size_lf;
   } else if (byte == ';') {
     state_ = State::extension;
   } else {
-    refuse(400, "chunk_size");
+    refuse(400, Reason::chunk_size);
   }
 }
 
@@ -191,7 +193,7 @@ void BodyDecoder::finish_size_line() {
     state_ = State::trailer_start;
     return;
   }
-  if (remaining_ > max_body_ - decoded_) return refuse(413, "body_too_large");
+  if (remaining_ > max_body_ - decoded_) return refuse(413, Reason::body_too_large);
   decoded_ += remaining_;
   state_ = State::data;
 }
@@ -202,10 +204,10 @@ void BodyDecoder::take_trailer(char byte) {
     state_ = State::end_lf;
     return;
   }
-  if (++trailer_bytes_ > max_trailers) return refuse(431, "trailers_too_large");
+  if (++trailer_bytes_ > max_trailers) return refuse(431, Reason::trailers_too_large);
   switch (state_) {
     case State::trailer_start:
-      if (++trailer_fields_ > max_trailer_fields) return refuse(431, "trailers_too_large");
+      if (++trailer_fields_ > max_trailer_fields) return refuse(431, Reason::trailers_too_large);
       trailer_name_.clear();
       state_ = State::trailer_name;
       [[fallthrough]];
@@ -213,9 +215,9 @@ void BodyDecoder::take_trailer(char byte) {
       if ((class_of(byte) & byte_token) != 0) {
         if (trailer_name_.size() <= longest_forbidden_trailer) trailer_name_.push_back(to_lower(byte));
       } else if (byte != ':' || trailer_name_.empty()) {
-        refuse(400, "trailer");
+        refuse(400, Reason::trailer);
       } else if (is_forbidden_trailer(trailer_name_)) {
-        refuse(400, "trailer_forbidden");
+        refuse(400, Reason::trailer_forbidden);
       } else {
         state_ = State::trailer_value;
       }
@@ -224,11 +226,11 @@ void BodyDecoder::take_trailer(char byte) {
       if (byte == '\r') {
         state_ = State::trailer_lf;
       } else if ((class_of(byte) & byte_value) == 0) {
-        refuse(400, "trailer");
+        refuse(400, Reason::trailer);
       }
       return;
     case State::trailer_lf:
-      if (byte != '\n') return refuse(400, "trailer");
+      if (byte != '\n') return refuse(400, Reason::trailer);
       state_ = State::trailer_start;
       return;
     default:

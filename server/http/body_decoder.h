@@ -72,7 +72,7 @@ class BodyDecoder {
   void take_size(char byte);
   void finish_size_line();
   void take_trailer(char byte);
-  void refuse(int status, std::string_view reason);
+  void refuse(int status, RefusalReason reason);
 
   State state_ = State::done;
   std::uint64_t max_body_ = 0;

@@ -11,6 +11,8 @@
 namespace stint::http {
 namespace {
 
+using Reason = RefusalReason;
+
 constexpr unsigned max_empty_lines = 4;
 constexpr std::size_t max_method = 32;
 
@@ -19,9 +21,9 @@ std::string_view between(std::string_view bytes, std::size_t begin, std::size_t 
 }
 
 // A byte that ends a line, or cannot be in any, says the same wherever it is met.
-std::string_view reason_of(char byte, std::string_view otherwise) {
-  if (byte == '\n') return "bare_lf";
-  if (byte == '\0') return "nul";
+Reason reason_of(char byte, Reason otherwise) {
+  if (byte == '\n') return Reason::bare_lf;
+  if (byte == '\0') return Reason::nul;
   return otherwise;
 }
 
@@ -43,7 +45,7 @@ void RequestParser::reset() {
   spans_.clear();
 }
 
-void RequestParser::refuse(int status, std::string_view reason) {
+void RequestParser::refuse(int status, Reason reason) {
   refusal_ = {status, reason};
   now_.state = State::refused;
 }
@@ -104,7 +106,7 @@ std::size_t RequestParser::end_of_fields(std::string_view unread) const {
 // RFC 9112 §2.2 asks servers to bear an empty line before the request line.
 void RequestParser::read_before_line(std::string_view unread) {
   if (unread[now_.at] == '\r') {
-    if (now_.empty_lines == max_empty_lines) return refuse(400, "empty_lines");
+    if (now_.empty_lines == max_empty_lines) return refuse(400, Reason::empty_lines);
     ++now_.empty_lines;
     ++now_.at;
     now_.state = State::empty_line_lf;
@@ -120,15 +122,15 @@ void RequestParser::read_method(std::string_view unread) {
   if (now_.at == unread.size()) return;
   const char byte = unread[now_.at];
   if (now_.at - now_.method == limits_.max_request_line.count && byte != '\r')
-    return refuse(414, "request_line_too_long");
+    return refuse(414, Reason::request_line_too_long);
   if (byte == ' ' && now_.at != now_.method) {
     now_.method_end = now_.at++;
     now_.target = now_.at;
     now_.state = State::target;
     return;
   }
-  if ((class_of(byte) & byte_token) != 0) return refuse(400, "method_too_long");
-  refuse(400, reason_of(byte, byte == '\r' ? "request_line" : "method_byte"));
+  if ((class_of(byte) & byte_token) != 0) return refuse(400, Reason::method_too_long);
+  refuse(400, reason_of(byte, byte == '\r' ? Reason::request_line : Reason::method_byte));
 }
 
 void RequestParser::read_target(std::string_view unread) {
@@ -144,15 +146,18 @@ void RequestParser::read_target(std::string_view unread) {
   now_.target_has_percent |= seen != 0;
   if (at == unread.size()) return;
   const char byte = unread[at];
-  if (at - now_.method == limits_.max_request_line.count && byte != '\r') return refuse(414, "request_line_too_long");
+  if (at - now_.method == limits_.max_request_line.count && byte != '\r')
+    return refuse(414, Reason::request_line_too_long);
   if (byte == ' ' && at != now_.target) {
     now_.target_end = now_.at++;
     now_.version = now_.at;
     now_.state = State::version;
     return;
   }
-  if (byte == '\r') return refuse(400, "no_version");  // HTTP/0.9
-  refuse(400, reason_of(byte, byte == ' ' ? "request_line" : byte == '#' ? "fragment" : "target_byte"));
+  if (byte == '\r') return refuse(400, Reason::no_version);  // HTTP/0.9
+  refuse(400, reason_of(byte, byte == ' '   ? Reason::request_line
+                              : byte == '#' ? Reason::fragment
+                                            : Reason::target_byte));
 }
 
 void RequestParser::read_version(std::string_view unread) {
@@ -165,23 +170,23 @@ void RequestParser::read_version(std::string_view unread) {
     now_.state = State::request_line_lf;
     return;
   }
-  if (now_.at - now_.method == limits_.max_request_line.count) return refuse(414, "request_line_too_long");
-  refuse(400, reason_of(byte, "version"));
+  if (now_.at - now_.method == limits_.max_request_line.count) return refuse(414, Reason::request_line_too_long);
+  refuse(400, reason_of(byte, Reason::version));
 }
 
 // now_.at is behind the line's CR LF. The version comes first: its answer helps more than one about a target that
 // only the other version has ("PRI * HTTP/2.0").
 void RequestParser::finish_request_line(std::string_view unread) {
   const std::string_view version = between(unread, now_.version, now_.at - 2);
-  if (!is_well_formed_version(version)) return refuse(400, "version");
-  if (version[5] != '1' || version[7] > '1') return refuse(505, "version_unsupported");
+  if (!is_well_formed_version(version)) return refuse(400, Reason::version);
+  if (version[5] != '1' || version[7] > '1') return refuse(505, Reason::version_unsupported);
   head_.version_minor = version[7] - '0';
 
   const std::string_view method = between(unread, now_.method, now_.method_end);
   const std::string_view target = between(unread, now_.target, now_.target_end);
-  if (method == "CONNECT") return refuse(405, "connect");
-  if (!split_target(method, target)) return refuse(400, "target_form");
-  if (now_.target_has_percent && !has_valid_percents(target)) return refuse(400, "percent");
+  if (method == "CONNECT") return refuse(405, Reason::connect);
+  if (!split_target(method, target)) return refuse(400, Reason::target_form);
+  if (now_.target_has_percent && !has_valid_percents(target)) return refuse(400, Reason::percent);
   now_.fields = now_.at;
   now_.state = State::field_start;
 }
@@ -193,10 +198,10 @@ void RequestParser::read_field_start(std::string_view unread) {
     now_.state = State::last_lf;
     return;
   }
-  if (byte == '\n') return refuse(400, "bare_lf");
-  if (is_blank(byte)) return refuse(400, spans_.empty() ? "blank_before_fields" : "folded_line");
-  if (spans_.size() == limits_.max_header_fields) return refuse(431, "too_many_fields");
-  if (now_.at == end_of_fields(unread)) return refuse(431, "fields_too_large");
+  if (byte == '\n') return refuse(400, Reason::bare_lf);
+  if (is_blank(byte)) return refuse(400, spans_.empty() ? Reason::blank_before_fields : Reason::folded_line);
+  if (spans_.size() == limits_.max_header_fields) return refuse(431, Reason::too_many_fields);
+  if (now_.at == end_of_fields(unread)) return refuse(431, Reason::fields_too_large);
   now_.field.name = now_.at;
   now_.name_bytes = 0;
   now_.state = State::name;
@@ -214,16 +219,16 @@ void RequestParser::read_name(std::string_view unread) {
   now_.at = at;
   now_.name_bytes = seen;
   if (at == unread.size()) return;
-  if (at == end) return refuse(431, "fields_too_large");
+  if (at == end) return refuse(431, Reason::fields_too_large);
   const char byte = unread[at];
   if (byte == ':' && at != now_.field.name) {
     now_.field.name_end = now_.at++;
     now_.state = State::value_blanks;
     return;
   }
-  if (byte == ':') return refuse(400, "empty_name");
-  if (is_blank(byte)) return refuse(400, "blank_before_colon");
-  refuse(400, reason_of(byte, byte == '\r' ? "no_colon" : "name_byte"));
+  if (byte == ':') return refuse(400, Reason::empty_name);
+  if (is_blank(byte)) return refuse(400, Reason::blank_before_colon);
+  refuse(400, reason_of(byte, byte == '\r' ? Reason::no_colon : Reason::name_byte));
 }
 
 void RequestParser::read_value_blanks(std::string_view unread) {
@@ -238,15 +243,15 @@ void RequestParser::read_value(std::string_view unread) {
   const std::size_t end = end_of_fields(unread);
   now_.at = static_cast<std::size_t>(end_of_value(unread.data() + now_.at, unread.data() + end) - unread.data());
   if (now_.at == unread.size()) return;
-  if (now_.at == end) return refuse(431, "fields_too_large");
-  if (unread[now_.at] != '\r') return refuse(400, reason_of(unread[now_.at], "value_byte"));
+  if (now_.at == end) return refuse(431, Reason::fields_too_large);
+  if (unread[now_.at] != '\r') return refuse(400, reason_of(unread[now_.at], Reason::value_byte));
   now_.field.value_end = now_.at++;
   now_.state = State::field_lf;
 }
 
 void RequestParser::read_line_feed(std::string_view unread) {
-  if (now_.state == State::field_lf && now_.at == end_of_fields(unread)) return refuse(431, "fields_too_large");
-  if (unread[now_.at] != '\n') return refuse(400, "bare_cr");
+  if (now_.state == State::field_lf && now_.at == end_of_fields(unread)) return refuse(431, Reason::fields_too_large);
+  if (unread[now_.at] != '\n') return refuse(400, Reason::bare_cr);
   ++now_.at;
   if (now_.state == State::field_lf) return finish_field(unread);
   if (now_.state == State::last_lf) return finish_head(unread);
@@ -265,8 +270,8 @@ void RequestParser::finish_field(std::string_view unread) {
   switch (name.size()) {
     case 4:
       if (!equals_ignoring_case(name, "host")) break;
-      if (now_.host != no_field) return refuse(400, "two_hosts");
-      if (!is_valid_authority(value)) return refuse(400, "host");
+      if (now_.host != no_field) return refuse(400, Reason::two_hosts);
+      if (!is_valid_authority(value)) return refuse(400, Reason::host);
       now_.host = spans_.size();
       break;
     case 5:
@@ -282,18 +287,18 @@ void RequestParser::finish_field(std::string_view unread) {
       break;
     case 12:
       if (!equals_ignoring_case(name, "content-type")) break;
-      if (now_.has_content_type) return refuse(400, "two_content_types");
+      if (now_.has_content_type) return refuse(400, Reason::two_content_types);
       now_.has_content_type = true;
       break;
     case 13:
       if (!equals_ignoring_case(name, "authorization")) break;
-      if (now_.has_authorization) return refuse(400, "two_authorizations");
+      if (now_.has_authorization) return refuse(400, Reason::two_authorizations);
       now_.has_authorization = true;
       break;
     case 14:
       if (!equals_ignoring_case(name, "content-length")) break;
       // A tab behind the digits is white space to llhttp 9.4 and an error to 8.1 and 9.2: an error, then.
-      if (between(unread, field.value_end, now_.at).find('\t') != value.npos) return refuse(400, "length");
+      if (between(unread, field.value_end, now_.at).find('\t') != value.npos) return refuse(400, Reason::length);
       take_length(value);
       break;
     case 17:
@@ -309,9 +314,9 @@ void RequestParser::finish_field(std::string_view unread) {
 }
 
 void RequestParser::take_length(std::string_view value) {
-  if (now_.has_length) return refuse(400, "two_lengths");
+  if (now_.has_length) return refuse(400, Reason::two_lengths);
   const std::optional<std::uint64_t> length = parse_decimal(value);
-  if (!length) return refuse(400, "length");
+  if (!length) return refuse(400, Reason::length);
   now_.has_length = true;
   now_.length = *length;
 }
@@ -319,14 +324,14 @@ void RequestParser::take_length(std::string_view value) {
 // Exactly "chunked". Of the rest, what RFC 9112 §6.3 calls a message without a reliable end is 400; a list that ends
 // otherwise or begins with a coding we do not know is 501, at the end of the head.
 void RequestParser::take_transfer_coding(std::string_view value) {
-  if (now_.has_coding) return refuse(400, "two_transfer_codings");
+  if (now_.has_coding) return refuse(400, Reason::two_transfer_codings);
   now_.has_coding = true;
   if (equals_ignoring_case(value, "chunked")) return;
   bool was_chunked = false;
   for (;;) {
     const std::size_t comma = value.find(',');
     const std::string_view coding = trim_blanks(value.substr(0, comma));
-    if (was_chunked || !is_token(coding)) return refuse(400, "transfer_coding");
+    if (was_chunked || !is_token(coding)) return refuse(400, Reason::transfer_coding);
     was_chunked = equals_ignoring_case(coding, "chunked");
     if (comma == value.npos) break;
     value.remove_prefix(comma + 1);
@@ -348,9 +353,9 @@ void RequestParser::take_connection(std::string_view value) {
 // now_.at is behind the empty line: what only the whole head can tell.
 void RequestParser::finish_head(std::string_view unread) {
   const bool is_1_0 = head_.version_minor == 0;
-  if (now_.has_coding && is_1_0) return refuse(400, "chunked_in_1_0");
-  if (now_.has_coding && now_.has_length) return refuse(400, "length_and_chunked");
-  if (now_.host == no_field && !is_1_0) return refuse(400, "no_host");
+  if (now_.has_coding && is_1_0) return refuse(400, Reason::chunked_in_1_0);
+  if (now_.has_coding && now_.has_length) return refuse(400, Reason::length_and_chunked);
+  if (now_.host == no_field && !is_1_0) return refuse(400, Reason::no_host);
 
   head_.method = between(unread, now_.method, now_.method_end);
   head_.target = between(unread, now_.target, now_.target_end);
@@ -365,17 +370,17 @@ void RequestParser::finish_head(std::string_view unread) {
   build_fields(unread);
   head_.host = now_.host == no_field ? target.authority : head_.fields[now_.host].value;
   if (!target.authority.empty() && !is_same_authority(target.authority, head_.host, target.default_port)) {
-    return refuse(400, "host_and_target");
+    return refuse(400, Reason::host_and_target);
   }
   if (!llhttp_reads_the_same(between(unread, now_.target, now_.at), head_.target, head_.fields, head_.version_minor)) {
-    return refuse(400, "second_reading");
+    return refuse(400, Reason::second_reading);
   }
   remove_dropped_fields();
 
   // The head is sound; from here on it is about what the server wants to serve.
-  if (now_.is_coding_unknown) return refuse(501, "transfer_coding_unknown");
-  if (now_.has_length && now_.length > limits_.max_body.count) return refuse(413, "body_too_large");
-  if (now_.expects_other) return refuse(417, "expectation");
+  if (now_.is_coding_unknown) return refuse(501, Reason::transfer_coding_unknown);
+  if (now_.has_length && now_.length > limits_.max_body.count) return refuse(413, Reason::body_too_large);
+  if (now_.expects_other) return refuse(417, Reason::expectation);
 
   head_.body = now_.has_coding ? BodyKind::chunked : now_.has_length ? BodyKind::length : BodyKind::none;
   head_.length = now_.length;

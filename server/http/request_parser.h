@@ -6,6 +6,7 @@
 #pragma once
 
 #include "stint/bytes.h"
+#include "stint/refusal_reason.h"
 #include "stint/request.h"
 
 #include <cstddef>
@@ -23,10 +24,10 @@ struct HeadLimits {
   Bytes max_body;                  // a declared length beyond: 413
 };
 
-// Why the bytes were refused. `reason` is a fixed word, the label of stint_bad_requests_total{reason}.
+// The status to answer with, and why.
 struct Refusal {
   int status = 400;
-  std::string_view reason;  // "bare_lf", "two_hosts", "length_and_chunked", …
+  RefusalReason reason{};
 };
 
 enum class BodyKind { none, length, chunked };
@@ -138,7 +139,7 @@ class RequestParser {
   void build_fields(std::string_view unread);
   void remove_dropped_fields();
 
-  void refuse(int status, std::string_view reason);
+  void refuse(int status, RefusalReason reason);
   // The byte that a line of the request, or the fields, may not reach.
   std::size_t end_of_request_line(std::string_view unread) const;
   std::size_t end_of_fields(std::string_view unread) const;

@@ -190,8 +190,10 @@ PoolStatus Pool::status() const {
                     .count = count_,
                     .workers = {},
                     .recycled = recycled_,
-                    .restarts = restarts_};
-  for (const auto& [id, worker] : workers_)
+                    .restarts = restarts_,
+                    .totals = former_};
+  for (const auto& [id, worker] : workers_) {
+    status.totals += worker->report().counts;
     status.workers.push_back({.slot = worker->slot(),
                               .pid = worker->pid(),
                               .state = worker->state(),
@@ -200,6 +202,7 @@ PoolStatus Pool::status() const {
                               .age = std::chrono::duration_cast<Duration>(now - worker->started()),
                               .keeper = worker->keeper(),
                               .running = running_requests(worker->connections(), now)});
+  }
   std::stable_sort(status.workers.begin(), status.workers.end(),
                    [](const WorkerStatus& one, const WorkerStatus& other) { return one.slot < other.slot; });
   return status;
@@ -275,7 +278,7 @@ void Pool::apply(const Retire& step, TimePoint now) {
                                 {"worker", worker->slot()},
                                 {"pid", worker->pid()},
                                 {"reason", worker->reason_text()},
-                                {"requests", worker->report().requests}});
+                                {"requests", worker->report().counts.requests}});
   // At a stop nobody is left to take what waits in the listeners' queues, so those who go take it first.
   const control::Retire message{worker->reason_text(), step.cause == RetireCause::stop};
   if (auto sent = worker->send(message); !sent && sent.error().code.value() != EPIPE)  // EPIPE: it is ending already
@@ -431,11 +434,12 @@ void Pool::on_exit(WorkerId id) {
     log_exit(*worker, *exit, is_orderly, is_stopping_ ? "stopping" : "it was retiring");
   } else {
     ++restarts_;
-    const Duration delay = back_off(worker->slot(), worker->report().requests > 0, now);
+    const Duration delay = back_off(worker->slot(), worker->report().counts.requests > 0, now);
     log_killers(*worker, now);
     log_exit(*worker, *exit, false,
              has_other_worker(*worker) ? "another worker has its slot" : "restart in " + seconds_text(delay));
   }
+  former_ += worker->report().counts;
   leave_keeper(*worker);
   workers_.erase(id);
   advance();
@@ -496,7 +500,7 @@ void Pool::log_exit(const WorkerHandle& worker, const ExitStatus& exit, bool is_
                 {"gen", worker.generation()},
                 {"worker", worker.slot()},
                 {"pid", worker.pid()},
-                {"requests", report.requests},
+                {"requests", report.counts.requests},
                 {"age", lived}});
     return;
   }
@@ -506,7 +510,7 @@ void Pool::log_exit(const WorkerHandle& worker, const ExitStatus& exit, bool is_
                 {"worker", worker.slot()},
                 {"pid", worker.pid()},
                 exit.signal != 0 ? LogField("signal", signal_name(exit.signal)) : LogField("exit_code", exit.exit_code),
-                {"requests", report.requests},
+                {"requests", report.counts.requests},
                 {"cause", cause_of_death(worker, exit)},
                 {"private_memory", mebibytes_text(worker.private_memory())},
                 {"age", lived},

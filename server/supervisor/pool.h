@@ -114,6 +114,7 @@ class Pool {
   TimePoint next_alarm_{};  // about limits that are too low
   std::map<RecycleReason, std::uint64_t> recycled_;
   std::uint64_t restarts_ = 0;
+  WorkerCounts former_;  // of workers that are gone
 };
 
 }  // namespace stint::supervisor

@@ -5,7 +5,7 @@ namespace stint::supervisor {
 std::optional<RecycleReason> reason_to_recycle(const WorkerUse& use, const RecycleSettings& settings) {
   const WorkerReport& report = use.report;
   if (use.age < settings.min_age) return std::nullopt;
-  if (settings.max_requests != 0 && report.requests >= settings.max_requests) return RecycleReason::max_requests;
+  if (settings.max_requests != 0 && report.counts.requests >= settings.max_requests) return RecycleReason::max_requests;
   if (settings.max_rss.count != 0 && report.private_memory > settings.max_rss) return RecycleReason::max_rss;
   if (settings.max_age.count() != 0 && use.age >= settings.max_age) return RecycleReason::max_age;
   // What clients hold open is theirs and has a limit of its own; this one is for what the application forgets to close.

@@ -41,15 +41,34 @@ json::object json_of(const WorkerStatus& worker, TimePoint now) {
       {"pid", worker.pid},
       {"state", text_of(worker.state)},
       {"generation", worker.generation},
-      {"requests", report.requests},
-      {"failures", report.failures},
-      {"bad_requests", report.bad_requests},
+      {"requests", report.counts.requests},
+      {"failures", report.counts.failures},
+      {"bad_requests", report.counts.bad_requests()},
       {"connections", report.connections},
+      {"is_full", report.is_full},
       {"busy_ms", busy},
       {"private_bytes", report.private_memory.count},
       {"age_s", seconds(worker.age)},
       {"keeper", worker.keeper == 0 ? json::value() : json::value(worker.keeper)},
       {"running", std::move(running)},
+  };
+}
+
+// Reasons that never occurred are left out: there are many.
+json::object json_of(const WorkerCounts& counts) {
+  json::object refused;
+  for (std::size_t i = 0; i < refusal_reasons; ++i) {
+    if (counts.refused[i] > 0) refused[refusal_reason_names[i]] = counts.refused[i];
+  }
+  return json::object{
+      {"requests", counts.requests},
+      {"failures", counts.failures},
+      {"clients_gone", counts.clients_gone},
+      {"idle_timeouts", counts.idle_timeouts},
+      {"write_timeouts", counts.write_timeouts},
+      {"times_full", counts.times_full},
+      {"dropped_fields", counts.dropped_fields},
+      {"refused", std::move(refused)},
   };
 }
 
@@ -65,6 +84,7 @@ json::object json_of(const PoolStatus& pool, TimePoint now) {
       {"workers", std::move(workers)},
       {"recycled", std::move(recycled)},
       {"restarts", pool.restarts},
+      {"totals", json_of(pool.totals)},
   };
 }
 

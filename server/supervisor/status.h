@@ -36,6 +36,7 @@ struct PoolStatus {
   std::vector<WorkerStatus> workers;
   std::map<RecycleReason, std::uint64_t> recycled;  // workers told to retire, by reason
   std::uint64_t restarts = 0;                       // workers that died unasked
+  WorkerCounts totals;                              // of all workers, those that are gone included
 };
 
 struct ServerStatus {

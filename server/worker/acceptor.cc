@@ -45,6 +45,7 @@ void Acceptor::try_again_later(const Error& error) {
 
 bool Acceptor::pause_when_full() {
   if (!services_.table.is_full()) return false;
+  services_.page.set_full(true);
   if (!std::exchange(has_said_full_, true)) {
     services_.log.warning("connections at their limit",
                           {{"max_connections", services_.table.open()}, {"next", "accepting again when one has gone"}});
@@ -109,6 +110,7 @@ void Acceptor::on_deadline() {
 
 void Acceptor::resume_if_room() {
   if (is_watching_ || is_retrying_ || doors_.empty() || services_.table.is_full()) return;
+  services_.page.set_full(false);
   if (services_.table.open() < services_.table.capacity() - services_.table.capacity() / 10) has_said_full_ = false;
   if (const Result<void> watched = watch_all(); !watched.has_value()) try_again_later(watched.error());
 }

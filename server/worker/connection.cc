@@ -17,6 +17,8 @@ constexpr unsigned run_most = 16;
 constexpr std::chrono::milliseconds long_call{1};
 // An idle connection does not keep more than this of what it has used.
 constexpr std::size_t kept_capacity = 1024;
+// In the access log, of a request whose client did not wait for its answer, as nginx has it.
+constexpr int client_left_status = 499;
 
 void forget_bytes(std::string& bytes) {
   bytes.clear();
@@ -53,7 +55,7 @@ void Connection::on_ready(std::uint32_t events) {
       }
       return read();
     case State::waiting:
-      return close();  // only errors are waited for: the client left before its request began
+      return leave_unserved();  // only errors are waited for
     case State::calling:
     case State::writing:
       return send_queued();
@@ -173,9 +175,7 @@ Connection::Next Connection::read_head(std::string_view& bytes) {
   has_head_ = true;
   head_ = bytes.substr(0, parser_.head_size());
   bytes.remove_prefix(parser_.head_size());
-  if (head.dropped_underscore_fields > 0) {
-    services_.log.debug("header fields with '_' in their name dropped", {{"count", head.dropped_underscore_fields}});
-  }
+  if (head.dropped_underscore_fields > 0) tell_of_dropped_fields();
   state_ = State::reading_body;
   if (head.body == http::BodyKind::none) return begin_request(bytes);
   decoder_ = http::BodyDecoder(head, services_.max_body);
@@ -211,6 +211,14 @@ Connection::Next Connection::read_body(std::string_view& bytes) {
   }
 }
 
+void Connection::tell_of_dropped_fields() {
+  const unsigned dropped = parser_.head().dropped_underscore_fields;
+  services_.page.count_dropped_fields(dropped);
+  if (std::exchange(services_.has_told_of_dropped_fields, true)) return;
+  services_.log.warning("header fields with '_' in their name dropped",
+                        {{"count", dropped}, {"client", remote_.host}, {"next", "counting further ones in silence"}});
+}
+
 // The views of a parsed head point into the bytes it was parsed from. Where those bytes go before the request is
 // answered they are copied and parsed once more: a request in one piece, the usual one, pays nothing for it.
 void Connection::keep_head() {
@@ -223,7 +231,7 @@ void Connection::keep_head() {
 
 void Connection::refuse_unstored_body(const Error& error) {
   services_.log.error("request body not stored", {{"error", error.text()}, {"next", "500 to the client"}});
-  refuse({500, "body_not_stored"});
+  refuse({500, RefusalReason::body_not_stored});
 }
 
 void Connection::send_continue() {
@@ -266,11 +274,15 @@ void Connection::go_on() {
   advance(unread_);
 }
 
-void Connection::serve(std::string_view rest) {
-  const http::RequestHead& head = parser_.head();
+void Connection::stamp_request() {
   id_ = services_.request_ids.next();
   began_ = std::chrono::steady_clock::now();
   began_wall_ = std::time(nullptr);
+}
+
+void Connection::serve(std::string_view rest) {
+  const http::RequestHead& head = parser_.head();
+  stamp_request();
   const Request request{
       .method = head.method,
       .target = head.target,
@@ -297,13 +309,11 @@ void Connection::serve(std::string_view rest) {
 void Connection::refuse(const http::Refusal& refusal) {
   disarm();
   shared_.closing();  // whoever came after us would have nothing to add
-  services_.page.count_bad_request();
+  services_.page.count_refusal(refusal.reason);
   services_.log.debug("request refused",
-                      {{"status", refusal.status}, {"reason", refusal.reason}, {"client", remote_.host}});
+                      {{"status", refusal.status}, {"reason", text_of(refusal.reason)}, {"client", remote_.host}});
   is_refused_ = true;
-  id_ = services_.request_ids.next();
-  began_ = std::chrono::steady_clock::now();
-  began_wall_ = std::time(nullptr);
+  stamp_request();
   state_ = State::calling;
   // HEAD's answers have no body, and a method is known once the head is.
   writer_.begin(has_head_ ? parser_.head().method : std::string_view(), 1, false);
@@ -322,6 +332,7 @@ void Connection::after_answer() {
   }
   const Result<bool> sent = send_out();
   if (!sent.has_value()) {
+    note_that_client_left();
     log_access();
     return close();
   }
@@ -346,7 +357,7 @@ void Connection::send_queued() {
   const std::uint64_t before = queue_.sent();
   const Result<bool> sent = send_out();
   if (!sent.has_value()) {
-    is_gone_ = true;
+    note_that_client_left();
     if (state_ == State::calling) return;  // wait_until_sent() tells the application
     log_access();
     return close();
@@ -366,7 +377,7 @@ Result<void> Connection::wait_until_sent() {
   if (!is_gone_) {
     const Result<bool> sent = send_out();
     if (!sent.has_value()) {
-      is_gone_ = true;
+      note_that_client_left();
     } else if (!*sent) {
       services_.loop.rewatch(socket_.get(), EPOLLOUT);
       services_.deadlines.write.arm(*this, services_.loop.now());
@@ -377,6 +388,20 @@ Result<void> Connection::wait_until_sent() {
   }
   if (is_gone_) return error_because("the client has left");
   return {};
+}
+
+void Connection::note_that_client_left() {
+  is_gone_ = true;
+  if (!std::exchange(has_left_, true)) services_.page.count_client_gone();
+}
+
+// The client left before its request had its turn.
+void Connection::leave_unserved() {
+  stamp_request();
+  writer_.begin(parser_.head().method, 1, false);
+  note_that_client_left();
+  log_access();
+  close();
 }
 
 // A call of more than a moment may have missed an order to retire: its answer has to announce the close.
@@ -418,7 +443,7 @@ void Connection::log_access() {
       .version_minor = 1,
       .fields = {},
       .response_lines = writer_.head_lines(),
-      .status = writer_.status(),
+      .status = has_left_ ? client_left_status : writer_.status(),
       .body_bytes = writer_.body_bytes(),
       .began = began_wall_,
       .took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began_),
@@ -465,17 +490,20 @@ void Connection::close() {
 
 void Connection::on_deadline() {
   switch (state_) {
-    case State::idle:
-      return close();  // also a new connection that never said anything
+    case State::idle:  // also a new connection that never said anything
+      if (!services_.is_stopping) services_.page.count_idle_timeout();
+      return close();
     case State::reading_head:
-      return refuse({408, "head_timeout"});
+      return refuse({408, RefusalReason::head_timeout});
     case State::reading_body:
-      return refuse({408, "body_timeout"});
-    case State::calling:
+      return refuse({408, RefusalReason::body_timeout});
+    case State::calling:  // its client reads too slowly
       is_gone_ = true;
-      return;  // its client reads too slowly
+      services_.page.count_write_timeout();
+      return;
     case State::writing:
       is_gone_ = true;
+      services_.page.count_write_timeout();
       log_access();
       return close();
     case State::lingering:

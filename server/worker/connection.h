@@ -84,10 +84,14 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   void settle();  // nothing more can be done now: in a worker that drains, hand it over
 
   // Answering
+  void stamp_request();               // its id and its time
   void serve(std::string_view rest);  // `rest`: what was read behind the request
   void go_on();
   void refuse(const http::Refusal& refusal);
   void refuse_unstored_body(const Error& error);
+  void tell_of_dropped_fields();
+  void note_that_client_left();
+  void leave_unserved();
   void after_answer();  // the answer is queued: send it, now or when the client reads
   Result<bool> send_out();
   void send_queued();
@@ -125,7 +129,8 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   std::uint32_t attempts_ = 0;  // workers that died while they were at the request at work
   bool is_refused_ = false;     // the answer under way is a refusal: close after it
   bool has_head_ = false;       // parser_.head() is of the request at work
-  bool is_gone_ = false;        // the client has left while its call ran
+  bool is_gone_ = false;        // nothing more is sent: the client has left, or reads too slowly
+  bool has_left_ = false;       // the former
 };
 
 }  // namespace stint::worker

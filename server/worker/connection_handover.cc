@@ -53,14 +53,15 @@ void Connection::take_over(control::Handover handover) {
   head_bytes_ = handover.bytes.substr(0, header.head_length);
   unread_ = handover.bytes.substr(header.head_length);
   head_ = head_bytes_;
-  if (parser_.parse(head_bytes_) != http::RequestParser::Verdict::complete) return refuse({400, "handed_over_head"});
+  if (parser_.parse(head_bytes_) != http::RequestParser::Verdict::complete)
+    return refuse({400, RefusalReason::handed_over_head});
   has_head_ = true;
   state_ = State::reading_body;
   if (header.has_body != 0) {
     http::BodyProgress progress;
     std::memcpy(&progress, header.progress.data(), sizeof progress);
     std::optional<http::BodyDecoder> decoder = http::BodyDecoder::resume(progress);
-    if (!decoder) return refuse({400, "handed_over_body"});
+    if (!decoder) return refuse({400, RefusalReason::handed_over_body});
     decoder_ = std::move(*decoder);
   }
   if (handover.body_file.is_open()) {

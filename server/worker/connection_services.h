@@ -68,6 +68,7 @@ struct ConnectionServices {
   bool is_draining = false;
   bool is_stopping = false;                       // drains, and no other worker will take over
   bool is_inbox_full = false;                     // the last attempt to hand a connection over failed
+  bool has_told_of_dropped_fields = false;        // said once a worker; the page counts them all
   std::function<void()> look_for_orders = [] {};  // reads the channel now; set by the worker
   ConnectionTable table;                          // last: its connections use all the rest
 };

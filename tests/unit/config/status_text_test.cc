@@ -13,12 +13,14 @@ using namespace std::chrono_literals;
 const char* const status = R"({"version": "0.1", "pid": 42, "uptime_s": 4321, "state": "serving",
   "listen": ["127.0.0.1:8000"], "supervisor": {"rss_bytes": 4194304},
   "pool": {"name": "site", "generation": 1, "count": 2, "recycled": {"max_rss": 7, "reload": 2}, "restarts": 4,
+    "totals": {"requests": 90, "failures": 1, "clients_gone": 3, "idle_timeouts": 5, "write_timeouts": 0, "times_full": 1,
+               "dropped_fields": 0, "refused": {"bare_lf": 2, "head_timeout": 4}},
     "workers": [
-      {"slot": 1, "pid": 43, "keeper": 143, "state": "ready", "requests": 12, "failures": 1, "connections": 3,
+      {"slot": 1, "pid": 43, "keeper": 143, "state": "ready", "requests": 12, "failures": 1, "connections": 3, "is_full": true,
        "busy_ms": 250, "private_bytes": 41943040, "age_s": 61,
        "running": [{"id": "a", "method": "GET", "target": "/slow", "ms": 250, "answered_bytes": 9, "attempts": 0},
                    {"id": "b", "method": "PUT", "target": "/fast", "ms": 99, "answered_bytes": 0, "attempts": 1}]},
-      {"slot": 2, "pid": 44, "keeper": null, "state": "retiring", "requests": 0, "failures": 0, "connections": 0,
+      {"slot": 2, "pid": 44, "keeper": null, "state": "retiring", "requests": 0, "failures": 0, "connections": 0, "is_full": false,
        "busy_ms": null, "private_bytes": 0, "age_s": 5, "running": []}]}})";
 
 }  // namespace
@@ -28,9 +30,10 @@ TEST_CASE("status is a few lines and a table, with the requests that have run fo
         "stint 0.1  serving  pid 42  up 1h 12m  supervisor 4.0 MiB\n"
         "listening on 127.0.0.1:8000\n"
         "pool site  generation 1  workers 2  recycled 9 (max_rss 7, reload 2)  died 4\n"
+        "clients  refused 6 (bare_lf 2, head_timeout 4),  gone 3,  workers full 1\n"
         "\n"
         "SLOT  PID  KEEPER  STATE     REQUESTS  FAILED  CONNECTIONS   BUSY   PRIVATE    AGE\n"
-        "   1   43     143  ready           12       1            3  250ms  40.0 MiB  1m 1s\n"
+        "   1   43     143  ready           12       1     3 (full)  250ms  40.0 MiB  1m 1s\n"
         "   2   44       -  retiring         0       0            0      -   0.0 MiB     5s\n"
         "\n"
         "SLOT   TIME  ANSWERED  TRIES  REQUEST ID  REQUEST\n"

@@ -16,7 +16,7 @@ TEST_CASE("a new status page tells of an idle worker without requests", "[contro
   auto page = StatusPage::map(file->get());
   REQUIRE(page.has_value());
   const WorkerReport report = page->report();
-  CHECK(report.requests == 0);
+  CHECK(report.counts.requests == 0);
   CHECK(report.connections == 0);
   CHECK_FALSE(report.is_busy);
 }
@@ -34,7 +34,12 @@ TEST_CASE("what a worker writes is read in another process", "[control]") {
     if (!mine) ::_exit(1);
     for (int i = 0; i < 3; ++i) mine->count_request();
     for (int i = 0; i < 2; ++i) mine->count_failure();
-    mine->count_bad_request();
+    mine->count_refusal(RefusalReason::bare_lf);
+    mine->count_refusal(RefusalReason::handed_over_body);
+    mine->count_refusal(RefusalReason::handed_over_body);
+    mine->count_client_gone();
+    mine->count_dropped_fields(5);
+    for (const bool is_full : {true, true, false, true}) mine->set_full(is_full);
     mine->set_connections(7);
     mine->set_busy(since);
     mine->set_private_memory(40_MiB);
@@ -46,9 +51,14 @@ TEST_CASE("what a worker writes is read in another process", "[control]") {
 
   file->reset();  // the mapping needs no descriptor
   const WorkerReport report = page->report();
-  CHECK(report.requests == 3);
-  CHECK(report.failures == 2);
-  CHECK(report.bad_requests == 1);
+  CHECK(report.counts.requests == 3);
+  CHECK(report.counts.failures == 2);
+  CHECK(report.counts.refused[static_cast<std::size_t>(RefusalReason::bare_lf)] == 1);
+  CHECK(report.counts.bad_requests() == 3);
+  CHECK(report.counts.clients_gone == 1);
+  CHECK(report.counts.dropped_fields == 5);
+  CHECK(report.counts.times_full == 2);
+  CHECK(report.is_full);
   CHECK(report.connections == 7);
   CHECK(report.is_busy);
   CHECK(report.busy_since == since);

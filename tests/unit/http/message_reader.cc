@@ -51,7 +51,7 @@ std::string describe(const RequestHead& head) {
 }
 
 Message refused(const Refusal& refusal) {
-  return {Message::Verdict::refused, refusal.status, std::string(refusal.reason), "", 0};
+  return {Message::Verdict::refused, refusal.status, std::string(text_of(refusal.reason)), "", 0};
 }
 
 }  // namespace

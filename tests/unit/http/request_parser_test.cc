@@ -36,7 +36,7 @@ TEST_CASE("bytes that can no longer become a request are refused without waiting
     RequestParser parser(small_limits);
     CHECK(parser.parse(one.bytes.substr(0, one.bytes.size() - 1)) == Verdict::incomplete);
     CHECK(parser.parse(one.bytes) == Verdict::refused);
-    CHECK(parser.refusal().reason == one.reason);
+    CHECK(text_of(parser.refusal().reason) == one.reason);
   }
 }
 
@@ -44,7 +44,7 @@ TEST_CASE("a refusal is final", "[http]") {
   RequestParser parser(small_limits);
   CHECK(parser.parse("\n") == Verdict::refused);
   CHECK(parser.parse("\n" + plain) == Verdict::refused);
-  CHECK(parser.refusal().reason == "bare_lf");
+  CHECK(text_of(parser.refusal().reason) == "bare_lf");
 }
 
 TEST_CASE("a request has begun with its first byte, not with empty lines before it", "[http]") {

@@ -28,7 +28,7 @@ TEST_CASE("a worker is replaced when it reaches a limit, and only then", "[super
   };
   for (const Row& row : table) {
     CAPTURE(row.what);
-    const WorkerUse use{.report = {.requests = row.requests, .private_memory = row.memory}, .age = row.age};
+    const WorkerUse use{.report = {.counts = {.requests = row.requests}, .private_memory = row.memory}, .age = row.age};
     CHECK(reason_to_recycle(use, row.settings) == row.reason);
   }
 }
@@ -62,7 +62,8 @@ TEST_CASE("descriptors and threads have limits, and clients' connections are not
 TEST_CASE("a young worker is not replaced because of a limit", "[supervisor]") {
   const RecycleSettings settings{
       .max_requests = 1, .max_rss = 1_MiB, .max_age = 1ms, .max_fds = 1, .max_threads = 1, .min_age = 10s};
-  WorkerUse use{.report = {.requests = 2, .private_memory = 2_MiB}, .age = 10s - 1ms, .descriptors = 9, .threads = 9};
+  WorkerUse use{
+      .report = {.counts = {.requests = 2}, .private_memory = 2_MiB}, .age = 10s - 1ms, .descriptors = 9, .threads = 9};
   CHECK(reason_to_recycle(use, settings) == std::nullopt);
   use.age = 10s;
   CHECK(reason_to_recycle(use, settings) == RecycleReason::max_requests);

@@ -53,7 +53,7 @@ TEST_CASE("requests that run are read from the table, the oldest first", "[super
   CHECK(requests[1].target == "/young");
   CHECK(requests[1].is_calling);
   CHECK(text_of(requests) == "POST /old?a=b id=abc 20000ms, GET /young id=abc 10ms");
-  CHECK(text_of({}) == "none");
+  CHECK(text_of(std::vector<RunningRequest>{}) == "none");
 }
 
 TEST_CASE("what a client or a stray write has put into a slot does no harm", "[supervisor]") {

@@ -11,10 +11,11 @@ using namespace std::chrono_literals;
 
 TEST_CASE("status says what is, with null for an idle worker", "[supervisor]") {
   const TimePoint now = TimePoint(1000s);
-  const WorkerReport busy{.requests = 12,
-                          .failures = 1,
-                          .bad_requests = 2,
+  WorkerCounts counts{.requests = 12, .failures = 1};
+  counts.refused[static_cast<std::size_t>(RefusalReason::bare_lf)] = 2;
+  const WorkerReport busy{.counts = counts,
                           .connections = 3,
+                          .is_full = true,
                           .is_busy = true,
                           .busy_since = now - 250ms,
                           .private_memory = 40_MiB};
@@ -30,7 +31,8 @@ TEST_CASE("status says what is, with null for an idle worker", "[supervisor]") {
            .workers = {{1, 43, WorkerState::ready, 1, busy, 5s, 45, {{"id-1", "GET", "/slow", 250ms, 1000, 1, false}}},
                        {2, 44, WorkerState::retiring, 1, {}, 6s, 0, {}}},
            .recycled = {{RecycleReason::max_rss, 7}},
-           .restarts = 4},
+           .restarts = 4,
+           .totals = counts},
       .supervisor_memory = 4_MiB};
 
   const auto json = boost::json::parse(status_json(status, now));
@@ -43,6 +45,10 @@ TEST_CASE("status says what is, with null for an idle worker", "[supervisor]") {
   const auto& worker = pool.at("workers").at(0);
   CHECK(worker.at("state") == "ready");
   CHECK(worker.at("requests") == 12);
+  CHECK(worker.at("bad_requests") == 2);
+  CHECK(worker.at("is_full") == true);
+  CHECK(pool.at("totals").at("refused").as_object().size() == 1);
+  CHECK(pool.at("totals").at("refused").at("bare_lf") == 2);
   CHECK(worker.at("busy_ms") == 250);
   CHECK(worker.at("private_bytes") == (40_MiB).count);
   CHECK(pool.at("workers").at(1).at("busy_ms").is_null());

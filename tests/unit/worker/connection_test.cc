@@ -23,7 +23,7 @@ TEST_CASE("a kept-alive connection serves one request after the other", "[worker
   CHECK_THAT(bench.exchange(client, get_a, "/a"), ContainsSubstring("HTTP/1.1 200 OK"));
   CHECK_THAT(bench.exchange(client, get_b, "/b"), ContainsSubstring("Content-Length: 2"));
   CHECK_FALSE(client.is_closed);
-  CHECK(bench.page.report().requests == 2);
+  CHECK(bench.page.report().counts.requests == 2);
 }
 
 TEST_CASE("a request byte by byte is answered once, when it is complete", "[worker]") {
@@ -95,7 +95,7 @@ TEST_CASE("refused bytes get one answer and a close; nothing after them is read"
   CHECK_THAT(client.received, ContainsSubstring("/aHTTP/1.1 400 Bad Request"));
   CHECK(count(client.received, "HTTP/1.1") == 2);
   CHECK_THAT(client.received, ContainsSubstring("Connection: close"));
-  CHECK(bench.page.report().bad_requests == 1);
+  CHECK(bench.page.report().counts.bad_requests() == 1);
 }
 
 TEST_CASE("a client that closes its sending side still gets its answer", "[worker]") {
@@ -134,7 +134,7 @@ TEST_CASE("an application's failure is a 500 with the request id and the connect
   CHECK_THAT(answer, ContainsSubstring("HTTP/1.1 500 Internal Server Error"));
   CHECK_THAT(answer, !ContainsSubstring("secret"));
   bench.exchange(client, get_b, "/b");
-  CHECK(bench.page.report().failures == 1);
+  CHECK(bench.page.report().counts.failures == 1);
 }
 
 TEST_CASE("a failure after the first byte leaves the answer visibly cut and the connection closed", "[worker]") {

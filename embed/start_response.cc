@@ -1,72 +1,20 @@
 #include "embed/start_response.h"
 
+#include "embed/exchange_callable.h"
+#include "embed/field_list.h"
 #include "embed/py_text.h"
 #include "embed/released_objects.h"
 
 #include <strings.h>
 
 #include <charconv>
-#include <cstddef>
 #include <string>
 
 namespace stint::embed {
 namespace {
 
-// Both callables are one C type: a vectorcall function and the exchange it works on. `partner` is the write() that
-// start_response returns (made by its first call); null in write() itself.
-struct Callable {
-  PyObject_HEAD vectorcallfunc vectorcall;
-  Exchange* exchange;  // null once the request is over
-  PyObject* partner;
-};
-
-Callable* as_callable(PyObject* object) { return reinterpret_cast<Callable*>(object); }
-
-void dealloc(PyObject* self) {
-  Py_XDECREF(as_callable(self)->partner);
-  Py_TYPE(self)->tp_free(self);
-}
-
-PyObject* repr(PyObject* self) { return PyUnicode_FromFormat("<%s>", Py_TYPE(self)->tp_name); }
-
-PyTypeObject type_of_callable(const char* name) {
-  PyTypeObject type = {PyVarObject_HEAD_INIT(nullptr, 0)};
-  type.tp_name = name;
-  type.tp_basicsize = sizeof(Callable);
-  type.tp_dealloc = dealloc;
-  type.tp_repr = repr;
-  type.tp_call = PyVectorcall_Call;
-  type.tp_vectorcall_offset = offsetof(Callable, vectorcall);
-  type.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL;
-  return type;
-}
-
-PyTypeObject start_response_type = type_of_callable("stint.start_response");
-PyTypeObject write_type = type_of_callable("stint.write");
-
-PyObject* make_callable(PyTypeObject& type, vectorcallfunc function, Exchange* exchange) {
-  Callable* made = PyObject_New(Callable, &type);
-  if (made == nullptr) return nullptr;
-  made->vectorcall = function;
-  made->exchange = exchange;
-  made->partner = nullptr;
-  return reinterpret_cast<PyObject*>(made);
-}
-
-// The exchange if its sink may be used now, by whatever thread has the GIL; else null with a Python error set.
-Exchange* usable_exchange(const Gil& gil, PyObject* self) {
-  Exchange* exchange = as_callable(self)->exchange;
-  if (exchange == nullptr) {
-    PyErr_Format(PyExc_RuntimeError, "%s() called after its request was over", Py_TYPE(self)->tp_name);
-    return nullptr;
-  }
-  leave_if_forked(gil, exchange->forks_before);
-  if (exchange->is_flushing) {
-    PyErr_Format(PyExc_RuntimeError, "%s() called while the answer is being sent", Py_TYPE(self)->tp_name);
-    return nullptr;
-  }
-  return exchange;
-}
+PyTypeObject start_response_type = type_of_exchange_callable("stint.start_response");
+PyTypeObject write_type = type_of_exchange_callable("stint.write");
 
 // write(bytes): the bytes are with the kernel when it returns. Unlike start_response it lets the GIL go while it uses
 // the sink, so it belongs to the thread of the call, which otherwise might use the sink at the same time.
@@ -95,38 +43,6 @@ PyObject* call_write(PyObject* self, PyObject* const* args, std::size_t nargsf, 
     return nullptr;
   }
   Py_RETURN_NONE;
-}
-
-// Fills exchange.fields with views into the strings of `headers`. False: a Python error is set.
-bool read_fields(const Gil& gil, Exchange& exchange, PyObject* headers) {
-  if (!PyList_Check(headers)) {
-    PyErr_Format(PyExc_TypeError, "start_response: headers must be a list of (name, value) tuples, not %s",
-                 Py_TYPE(headers)->tp_name);
-    return false;
-  }
-  exchange.fields.clear();
-  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(headers); ++i) {
-    PyObject* pair = PyList_GET_ITEM(headers, i);
-    if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2) {
-      PyErr_Format(PyExc_TypeError, "start_response: headers[%zd] must be a (name, value) tuple, not %R", i, pair);
-      return false;
-    }
-    PyObject* name = PyTuple_GET_ITEM(pair, 0);
-    PyObject* value = PyTuple_GET_ITEM(pair, 1);
-    if (!PyUnicode_Check(name) || !PyUnicode_Check(value)) {
-      PyErr_Format(PyExc_TypeError, "start_response: headers[%zd] must be two str, not (%s, %s)", i,
-                   Py_TYPE(name)->tp_name, Py_TYPE(value)->tp_name);
-      return false;
-    }
-    auto name_bytes = latin1_bytes(gil, name);
-    auto value_bytes = latin1_bytes(gil, value);
-    if (!name_bytes || !value_bytes) {
-      PyErr_Format(PyExc_ValueError, "start_response: headers[%zd] has characters above U+00FF: %A", i, pair);
-      return false;
-    }
-    exchange.fields.push_back({*name_bytes, *value_bytes});
-  }
-  return true;
 }
 
 std::optional<std::uint64_t> declared_length(const std::vector<HeaderField>& fields) {
@@ -212,7 +128,7 @@ PyObject* call_start_response(PyObject* self, PyObject* const* args, std::size_t
     PyErr_Format(PyExc_ValueError, "start_response: status has characters above U+00FF: %A", status);
     return nullptr;
   }
-  if (!read_fields(gil, *exchange, headers)) return nullptr;
+  if (!read_field_list(gil, "start_response", headers, exchange->fields)) return nullptr;
   if (auto done = exchange->sink.set_head(*status_bytes, exchange->fields); !done.has_value()) {
     std::string why = "start_response: " + done.error().text();
     PyRef message = PyRef::steal(PyUnicode_DecodeUTF8(why.data(), static_cast<Py_ssize_t>(why.size()), "replace"));
@@ -221,8 +137,8 @@ PyObject* call_start_response(PyObject* self, PyObject* const* args, std::size_t
   }
   exchange->content_length = declared_length(exchange->fields);
 
-  PyObject*& write = as_callable(self)->partner;
-  if (write == nullptr) write = make_callable(write_type, call_write, exchange);
+  PyObject*& write = as_exchange_callable(self)->partner;
+  if (write == nullptr) write = make_exchange_callable(write_type, call_write, exchange);
   Py_XINCREF(write);
   return write;
 }
@@ -234,13 +150,13 @@ bool ready_start_response_types(const Gil&) {
 }
 
 StartResponse::StartResponse(const Gil&, Exchange& exchange)
-    : callable_(PyRef::steal(make_callable(start_response_type, call_start_response, &exchange))) {}
+    : callable_(PyRef::steal(make_exchange_callable(start_response_type, call_start_response, &exchange))) {}
 
 StartResponse::~StartResponse() {
   if (!callable_) return;
-  Callable* start_response = as_callable(callable_.get());
+  ExchangeCallable* start_response = as_exchange_callable(callable_.get());
   start_response->exchange = nullptr;
-  if (start_response->partner != nullptr) as_callable(start_response->partner)->exchange = nullptr;
+  if (start_response->partner != nullptr) as_exchange_callable(start_response->partner)->exchange = nullptr;
 }
 
 }  // namespace stint::embed

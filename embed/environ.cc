@@ -79,6 +79,7 @@ constexpr const char* key_names[] = {"REQUEST_METHOD",
                                      "wsgi.run_once",
                                      "wsgi.input_terminated",
                                      "wsgi.file_wrapper",
+                                     "wsgi.early_hints",
                                      "stint.version",
                                      "stint.worker",
                                      "stint.generation",
@@ -239,8 +240,7 @@ PyObject* EnvironBuilder::server_name_str(const Gil& gil, std::string_view addre
   return server_address_.str(gil, {bracketed, address.size() + 2});
 }
 
-PyRef EnvironBuilder::build(const Gil& gil, const Request& request, PyObject* request_id, PyObject* input,
-                            PyObject* errors) {
+PyRef EnvironBuilder::build(const Gil& gil, const Request& request, const Objects& objects) {
   PyRef environ = PyRef::steal(PyDict_Copy(base_.get()));
   if (!environ) return {};
   auto set = [&](Key key, PyObject* value) {
@@ -261,7 +261,8 @@ PyRef EnvironBuilder::build(const Gil& gil, const Request& request, PyObject* re
                  set(remote_addr, remote_address_.str(gil, ends.remote_address)) &&
                  set(remote_port, remote_port_.str(gil, ends.remote_port)) && set(request_uri, target.get()) &&
                  set(raw_uri, target.get()) && set_text(query_string, request.query) &&
-                 set(stint_request_id, request_id) && set(wsgi_input, input) && set(wsgi_errors, errors);
+                 set(stint_request_id, objects.request_id) && set(wsgi_input, objects.input) &&
+                 set(wsgi_errors, objects.errors) && set(wsgi_early_hints, objects.early_hints);
   if (!is_done) return {};
   if (request.was_interrupted && !set(stint_retried, Py_True)) return {};
   // Most requests ask for a path that is its own raw target, too.

@@ -34,8 +34,15 @@ class EnvironBuilder {
   // Makes what all requests share; once, before build(). False: a Python error is set.
   bool prepare(const Gil& gil);
 
-  // A new environ. `request_id` is the str of request.id. Empty: a Python error is set.
-  PyRef build(const Gil& gil, const Request& request, PyObject* request_id, PyObject* input, PyObject* errors);
+  // Objects of one request, lent.
+  struct Objects {
+    PyObject* request_id;  // the str of request.id
+    PyObject* input;
+    PyObject* errors;
+    PyObject* early_hints;
+  };
+  // A new environ. Empty: a Python error is set.
+  PyRef build(const Gil& gil, const Request& request, const Objects& objects);
 
  private:
   enum Key : std::size_t {
@@ -65,6 +72,7 @@ class EnvironBuilder {
     wsgi_run_once,
     wsgi_input_terminated,
     wsgi_file_wrapper,
+    wsgi_early_hints,
     stint_version,
     stint_worker,
     stint_generation,

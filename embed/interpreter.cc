@@ -1,5 +1,6 @@
 #include "embed/interpreter.h"
 
+#include "embed/early_hints.h"
 #include "embed/error_stream.h"
 #include "embed/file_wrapper.h"
 #include "embed/fork_check.h"
@@ -69,7 +70,7 @@ Result<void> ready(const Gil& gil, const std::string& directory) {
   PyRef threading = PyRef::steal(PyImport_ImportModule("threading"));
   if (!threading) return python_error(gil, "import threading");
   if (!ready_start_response_types(gil) || !ready_input_stream_type(gil) || !ready_error_stream_type(gil) ||
-      !ready_file_wrapper_type(gil)) {
+      !ready_file_wrapper_type(gil) || !ready_early_hints_type(gil)) {
     return python_error(gil, "make the types of WSGI");
   }
   return {};

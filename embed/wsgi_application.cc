@@ -29,6 +29,19 @@ class RequestContext {
   PyRef context_;
 };
 
+// Ends the hints of a request, however its call ends.
+class Disconnected {
+ public:
+  Disconnected(const Gil& gil, EarlyHints& hints) : gil_(gil), hints_(hints) {}
+  Disconnected(const Disconnected&) = delete;
+  Disconnected& operator=(const Disconnected&) = delete;
+  ~Disconnected() { hints_.end(gil_); }
+
+ private:
+  const Gil& gil_;
+  EarlyHints& hints_;
+};
+
 }  // namespace
 
 std::unique_ptr<WsgiApplication> WsgiApplication::make(const Gil& gil, PyRef callable, const RuntimeOptions& options,
@@ -76,7 +89,12 @@ std::optional<ApplicationFailure> WsgiApplication::call_in_context(const Gil& gi
   }
   PyRef errors = make_error_stream(gil, log_, worker_, request_id.get());
   if (!errors) return take_python_error(gil).as_failure();
-  PyRef environ = environ_->build(gil, request, request_id.get(), input.object(), errors.get());
+  PyObject* hints = early_hints_.begin(gil, exchange);
+  if (hints == nullptr) return take_python_error(gil).as_failure();
+  const Disconnected disconnected(gil, early_hints_);
+  PyRef environ = environ_->build(
+      gil, request,
+      {.request_id = request_id.get(), .input = input.object(), .errors = errors.get(), .early_hints = hints});
   if (!environ) return take_python_error(gil).as_failure();
 
   PyObject* args[] = {environ.get(), start_response.callable()};

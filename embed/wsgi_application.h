@@ -1,6 +1,7 @@
 // A WSGI callable as server/ calls it (PEP 3333).
 #pragma once
 
+#include "embed/early_hints.h"
 #include "embed/environ.h"
 #include "embed/exchange.h"
 
@@ -31,6 +32,7 @@ class WsgiApplication final : public Application {
   const unsigned worker_;
   PyRef callable_;
   std::unique_ptr<EnvironBuilder> environ_;
+  EarlyHints early_hints_;
   std::vector<HeaderField> fields_;  // scratch memory of start_response
 };
 

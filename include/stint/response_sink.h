@@ -33,6 +33,11 @@ class ResponseSink {
   // REQUIRES: !has_sent_head(). The views need to live only during the call.
   virtual Result<void> set_head(std::string_view status, std::span<const HeaderField> fields) = 0;
 
+  // Sends these fields at once in an answer 103 before the answer proper (RFC 8297), to clients that know such answers;
+  // the head is untouched. Never waits: a client that takes nothing more now goes without. An error says what is wrong
+  // with a field, and nothing is sent. REQUIRES: !has_sent_head().
+  virtual Result<void> send_early_hints(std::span<const HeaderField> fields) = 0;
+
   // True while there is a head to send (set_head succeeded).
   virtual bool has_head() const = 0;
   // True once the head can no longer be replaced: body bytes have been written after it.

@@ -179,6 +179,20 @@ void ResponseHead::append_to(std::string& out, BodyFraming framing, int version_
   out.append("\r\n");
 }
 
+Result<void> append_early_hints(std::string& out, std::span<const HeaderField> fields) {
+  for (const HeaderField& field : fields) {
+    if (Result<void> checked = check_field(field); !checked) return checked;
+  }
+  out.append("HTTP/1.1 103 Early Hints\r\n");
+  for (const HeaderField& field : fields) {
+    const Role role = role_of(field.name);
+    if (role == Role::hop_by_hop || role == Role::content_length) continue;
+    out.append(field.name).append(": ").append(field.value).append("\r\n");
+  }
+  out.append("\r\n");
+  return {};
+}
+
 std::string_view reason_phrase(int code) {
   switch (code) {
     case 100:

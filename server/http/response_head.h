@@ -59,6 +59,10 @@ class ResponseHead {
   unsigned dropped_hop_by_hop_ = 0;
 };
 
+// Appends an answer 103 with these fields (RFC 8297 §2). Framing and hop-by-hop fields are left out, as in any head.
+// On error nothing is appended; errors are sentences for the application's developer.
+Result<void> append_early_hints(std::string& out, std::span<const HeaderField> fields);
+
 // "200" → "OK"; "Unknown" for codes without a name.
 std::string_view reason_phrase(int code);
 

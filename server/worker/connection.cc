@@ -179,7 +179,7 @@ Connection::Next Connection::read_head(std::string_view& bytes) {
   state_ = State::reading_body;
   if (head.body == http::BodyKind::none) return begin_request(bytes);
   decoder_ = http::BodyDecoder(head, services_.max_body);
-  if (head.expects_continue && bytes.empty()) send_continue();
+  if (head.expects_continue && bytes.empty()) send_interim("HTTP/1.1 100 Continue\r\n\r\n");
   return read_body(bytes);
 }
 
@@ -234,11 +234,15 @@ void Connection::refuse_unstored_body(const Error& error) {
   refuse({500, RefusalReason::body_not_stored});
 }
 
-void Connection::send_continue() {
-  static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-  // Into an empty send buffer; a failure shows at the next read or write.
-  const ssize_t sent = ::send(socket_.get(), go_on.data(), go_on.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (sent > 0) written_ += static_cast<std::uint64_t>(sent);
+// Usually into an empty send buffer. Where the kernel takes nothing the client goes without; where it takes a part, the
+// rest is queued and belongs to the answer from then on. A failure shows at the next read or write.
+void Connection::send_interim(std::string_view answer) {
+  if (!queue_.is_empty()) return;  // the rest of an interim answer: this client is slow
+  const ssize_t sent = ::send(socket_.get(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent <= 0) return;
+  written_ += static_cast<std::uint64_t>(sent);
+  shared_.wrote_before_answer(written_);
+  if (static_cast<std::size_t>(sent) < answer.size()) queue_.push(answer.substr(static_cast<std::size_t>(sent)));
 }
 
 Connection::Next Connection::begin_request(std::string_view& bytes) {

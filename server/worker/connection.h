@@ -77,8 +77,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   Next begin_request(std::string_view& bytes);
   void stash(std::string_view bytes);  // keeps them in unread_ until the next event
   void keep_head();                    // the head's bytes move into head_bytes_, as what they lie in goes
-  void send_continue();
-  bool share_unstarted();  // writes down where the request stands; false: its body could not be stored
+  bool share_unstarted();              // writes down where the request stands; false: its body could not be stored
   void share_unused(std::string_view bytes);
   SharedSlot::Unstarted unstarted(std::string_view rest) const;
   void settle();  // nothing more can be done now: in a worker that drains, hand it over
@@ -98,6 +97,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   void finish_request();  // all of it is with the kernel
   Result<void> wait_until_sent() override;
   bool is_draining() override;
+  void send_interim(std::string_view answer) override;
   void log_access();
 
   void linger();

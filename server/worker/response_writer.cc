@@ -29,6 +29,14 @@ Result<void> ResponseWriter::set_head(std::string_view status, std::span<const H
   return head_.set(status, fields);
 }
 
+Result<void> ResponseWriter::send_early_hints(std::span<const HeaderField> fields) {
+  STINT_ASSERT(!has_sent_head_);
+  std::string answer;
+  if (Result<void> made = http::append_early_hints(answer, fields); !made.has_value()) return made;
+  if (version_minor_ >= 1) host_.send_interim(answer);
+  return {};
+}
+
 void ResponseWriter::send_head() {
   STINT_ASSERT(head_.is_set());
   framing_ = head_.framing(method_, version_minor_);

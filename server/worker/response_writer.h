@@ -16,8 +16,9 @@ namespace stint::worker {
 // What a writer asks of its connection.
 class ResponseHost {
  public:
-  virtual Result<void> wait_until_sent() = 0;  // until the queue is with the kernel
-  virtual bool is_draining() = 0;              // the worker retires: announce the close
+  virtual Result<void> wait_until_sent() = 0;              // until the queue is with the kernel
+  virtual bool is_draining() = 0;                          // the worker retires: announce the close
+  virtual void send_interim(std::string_view answer) = 0;  // 1xx, before anything is queued; without waiting
 
  protected:
   virtual ~ResponseHost() = default;
@@ -34,6 +35,7 @@ class ResponseWriter final : public ResponseSink {
 
   // ResponseSink
   Result<void> set_head(std::string_view status, std::span<const HeaderField> fields) override;
+  Result<void> send_early_hints(std::span<const HeaderField> fields) override;
   bool has_head() const override { return head_.is_set(); }
   bool has_sent_head() const override { return has_sent_head_; }
   void set_length(std::uint64_t length) override { head_.set_length(length); }

@@ -48,6 +48,8 @@ class SharedSlot {
   };
   void unstarted(const Unstarted& request);
   void calling(const Unstarted& request, const std::array<char, 16>& id, TimePoint began, std::uint64_t written_before);
+  // An interim answer (1xx) has gone out: `written` bytes in all on this connection.
+  void wrote_before_answer(std::uint64_t written) { slot_.written_before = written; }
   // From here on a part of the answer may be out. Called again when more is known.
   struct Answer {
     std::uint64_t length = 0;  // of all of it; 0: not known yet

@@ -13,6 +13,10 @@ class StatusSink final : public ResponseSink {
   Result<void> set_head(std::string_view status, std::span<const HeaderField> fields) override {
     return head_.set(status, fields);
   }
+  Result<void> send_early_hints(std::span<const HeaderField> fields) override {
+    std::string ignored;
+    return http::append_early_hints(ignored, fields);
+  }
   bool has_head() const override { return head_.is_set(); }
   bool has_sent_head() const override { return has_sent_head_; }
   void set_length(std::uint64_t) override {}

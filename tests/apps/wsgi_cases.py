@@ -650,3 +650,28 @@ def other_thread_while_flushing(environ, start_response):
 
 
 not_callable = {"a": 1}
+
+
+def raised_by(function):
+    try:
+        function()
+        return "nothing"
+    except Exception as error:
+        return type(error).__name__ + ": " + str(error)
+
+
+def early_hints(environ, start_response):
+    hints = environ["wsgi.early_hints"]
+    query = environ["QUERY_STRING"]
+    said = []
+    if query == "keep":
+        kept["hints"] = hints
+    elif query == "use-kept":
+        said.append(raised_by(lambda: kept.pop("hints")([("Link", "late")])))
+    else:
+        said.append(raised_by(lambda: hints([("Link", "</a.css>; rel=preload"), ("X-Other", "\u00e9")])))
+        for wrong in ((), [["Link", "x"]], [("Link", 1)], [("Link", "\u20ac")], [("Link", "a\nb")]):
+            said.append(raised_by(lambda: hints(wrong)))
+    start_response("200 OK", TEXT)
+    yield "\n".join(said).encode("ascii", "backslashreplace")
+    yield ("\n" + raised_by(lambda: hints([]))).encode()

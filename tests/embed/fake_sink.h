@@ -26,6 +26,7 @@ class FakeSink final : public ResponseSink {
 
   std::string status;
   std::vector<std::pair<std::string, std::string>> fields;
+  std::vector<std::pair<std::string, std::string>> hints;
   std::optional<std::uint64_t> length;
   std::string body;
   std::vector<FilePart> files;
@@ -55,6 +56,13 @@ class FakeSink final : public ResponseSink {
       if (field.name == "Content-Length") length = std::stoull(std::string(field.value));
     }
     has_head_ = true;
+    return {};
+  }
+  Result<void> send_early_hints(std::span<const HeaderField> new_fields) override {
+    for (const HeaderField& field : new_fields) {
+      if (field.value.find('\n') != std::string_view::npos) return error_because("a value contains a line feed");
+      hints.emplace_back(field.name, field.value);
+    }
     return {};
   }
   bool has_head() const override { return has_head_; }

@@ -20,6 +20,7 @@ struct Bench : ResponseHost {
   Bench() : writer(queue, *this, clock) {}
   stint::Result<void> wait_until_sent() override { return {}; }
   bool is_draining() override { return drains; }
+  void send_interim(std::string_view answer) override { interim += answer; }
   std::string sent() {
     int fds[2];
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
@@ -37,6 +38,7 @@ struct Bench : ResponseHost {
   OutputQueue queue;
   stint::http::DateClock clock;
   bool drains = false;
+  std::string interim;
   ResponseWriter writer;
 };
 
@@ -146,4 +148,32 @@ TEST_CASE("the server's own answer replaces a head that was not sent", "[worker]
   CHECK(answer.starts_with("HTTP/1.1 500 Internal Server Error\r\n"));
   CHECK_THAT(answer, !ContainsSubstring("X-Secret"));
   CHECK(body_of(answer) == "sorry\n");
+}
+
+TEST_CASE("early hints go out before the head, to HTTP/1.1 alone, and leave the head as it is", "[worker]") {
+  Bench bench;
+  bench.writer.begin("GET", 1, true);
+  bench.ok({{"X-Kept", "yes"}});
+  const std::vector<HeaderField> hints = {
+      {"Link", "</a.css>; rel=preload"}, {"Connection", "close"}, {"Content-Length", "7"}};
+  REQUIRE(bench.writer.send_early_hints(hints).has_value());
+  CHECK(bench.interim == "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n");
+  bench.writer.write({.bytes = "hello"});
+  bench.writer.finish();
+  CHECK_THAT(bench.sent(), ContainsSubstring("\r\nX-Kept: yes\r\n"));
+
+  Bench old;
+  old.writer.begin("GET", 0, true);
+  REQUIRE(old.writer.send_early_hints(hints).has_value());
+  CHECK(old.interim.empty());
+}
+
+TEST_CASE("early hints that are no header fields are not sent", "[worker]") {
+  Bench bench;
+  bench.writer.begin("GET", 1, true);
+  const HeaderField split{"Link", "a\r\nSet-Cookie: b"};
+  const auto sent = bench.writer.send_early_hints({&split, 1});
+  REQUIRE_FALSE(sent.has_value());
+  CHECK(sent.error().text() == "header value of 'Link' contains a carriage return");
+  CHECK(bench.interim.empty());
 }

@@ -5,8 +5,10 @@
 #pragma once
 
 #include "stint/bytes.h"
+#include "stint/forwarded_field.h"
 #include "stint/listen_address.h"
 #include "stint/log.h"
+#include "stint/network.h"
 
 #include <chrono>
 #include <cstdint>
@@ -66,6 +68,14 @@ struct HttpSettings {
   bool operator==(const HttpSettings&) const = default;
 };
 
+struct ProxySettings {
+  std::vector<Network> trusted;         // peers that may speak for others; empty: none
+  std::vector<ForwardedField> headers;  // fields of theirs that count
+  bool protocol = false;                // every connection begins with a PROXY protocol header, from trusted peers only
+  std::string user_header;              // field of theirs that becomes REMOTE_USER; empty: none
+  bool operator==(const ProxySettings&) const = default;
+};
+
 struct StaticSettings {
   std::string url;   // prefix, begins and ends with "/"
   std::string root;  // absolute folder
@@ -84,6 +94,7 @@ struct Settings {
   std::vector<ListenAddress> listen;
   AppSettings app;
   HttpSettings http;
+  ProxySettings proxy;
   std::vector<StaticSettings> static_roots;  // [[static]]
   std::string control_socket;                // [control] socket; empty: the default place
   LogSettings log;

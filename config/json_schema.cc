@@ -38,6 +38,8 @@ std::string text_type(TextRule rule) {
       return text + R"(, "minLength": 1)";
     case TextRule::log_format:
       return R"("anyOf": [{)" + one_of(log_format_names) + R"(}, {"type": "string", "pattern": "%"}])";
+    case TextRule::user_header:
+      return text + R"(, "pattern": "^[!#$%&'*+.^`|~0-9A-Za-z-]{0,64}$")";
     case TextRule::venv:
     case TextRule::socket_path:
     case TextRule::access_log:
@@ -62,6 +64,12 @@ struct TypeWriter {
   }
   std::string operator()(const Listeners&) const {
     return R"("type": "array", "minItems": 1, "items": {"type": "string", "pattern": "^unix:.|:[0-9]+$"})";
+  }
+  std::string operator()(const Networks&) const {
+    return R"("type": "array", "items": {"type": "string", "pattern": "^unix$|^[0-9A-Fa-f.:]+(/[0-9]+)?$"})";
+  }
+  std::string operator()(const ForwardedFields&) const {
+    return R"("type": "array", "items": {)" + one_of(forwarded_field_names) + "}";
   }
   std::string operator()(const Environment&) const {
     return R"("type": "object", "additionalProperties": {"type": "string"})";

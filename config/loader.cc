@@ -51,12 +51,11 @@ bool is_written_bare(const Kind& kind, const std::string& text) {
 std::optional<toml::table> parse_override(const Kind& kind, const std::string& text) {
   if (is_written_bare(kind, text)) return parse_value(toml_string(text));
   if (auto value = parse_value(text)) {
-    const bool is_list = std::holds_alternative<Listeners>(kind) || std::holds_alternative<Targets>(kind);
-    return is_list && value->get("value")->is_string() ? parse_value("[" + text + "]") : std::move(value);
+    return is_list_of_texts(kind) && value->get("value")->is_string() ? parse_value("[" + text + "]")
+                                                                      : std::move(value);
   }
   if (text.starts_with('"') || text.starts_with('\'')) return std::nullopt;
-  if (std::holds_alternative<Listeners>(kind) || std::holds_alternative<Targets>(kind))
-    return parse_value("[" + toml_string(text) + "]");
+  if (is_list_of_texts(kind)) return parse_value("[" + toml_string(text) + "]");
   return parse_value(toml_string(text));
 }
 
@@ -84,6 +83,7 @@ class Loading {
     take_port();
     work_out_defaults();
     check_limits();
+    check_proxies();
     if (!problems_.empty()) {
       sort_problems();
       return problems_;
@@ -217,6 +217,23 @@ class Loading {
     add_problem(problems_, origin, node->source(),
                 "'app.recycle.kill_rss' must be larger than 'app.recycle.max_rss', which is " +
                     toml_string(text_of(recycle.max_rss)));
+  }
+
+  // Of nobody's word to make something of, nothing can come.
+  void check_proxies() {
+    const auto trusted = found_.find("proxy.trusted");
+    // Whoever wrote something that cannot be is told that already.
+    if (trusted != found_.end() && !(trusted->second.node->is_array() && trusted->second.node->as_array()->empty()))
+      return;
+    const auto demand_trusted = [&](const std::string& key) {
+      const auto& [node, origin] = found_.at(key);
+      add_problem(problems_, origin, node->source(),
+                  "'" + key +
+                      "' counts only for trusted peers, and 'proxy.trusted' names none: name the proxies that connect, "
+                      "such as trusted = [\"127.0.0.1\"]");
+    };
+    if (loaded_.settings.proxy.protocol) demand_trusted("proxy.protocol");
+    if (!loaded_.settings.proxy.user_header.empty()) demand_trusted("proxy.user_header");
   }
 
   // In the order of the file; what has no place in it comes last, in the order of the command line.

@@ -83,6 +83,21 @@ For requests that would take all memory; larger than `max_rss`. 0: never.)"},
     {"http.max_connections", Number{IN(http.max_connections), 1, 1'000'000}, "1024", "", ChangeCost::recycle,
      "Most open connections of one worker."},
 
+    {"proxy.trusted", Networks{IN(proxy.trusted)}, "[]", "", ChangeCost::recycle,
+     R"(The proxies in front: addresses and networks such as "127.0.0.1", "10.0.0.0/8", "2001:db8::/32"; "unix" for all that
+connect through a unix socket. What they say about the client they speak for counts; anybody else's word does not.)"},
+    {"proxy.headers", ForwardedFields{IN(proxy.headers)}, R"(["X-Forwarded-For", "X-Forwarded-Proto", "X-Request-ID"])",
+     "", ChangeCost::recycle,
+     R"(Fields of trusted proxies that count: "Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
+"X-Forwarded-Port", "X-Forwarded-Prefix" and "X-Request-ID". Not all by default: a proxy passes on what it does not
+overwrite, so a field that counts here and that the proxy does not set is the client's word. Name what yours sets.)"},
+    {"proxy.protocol", Switch{IN(proxy.protocol)}, "false", "", ChangeCost::recycle,
+     R"(true: every connection on every listener has to begin with a PROXY protocol header (version 1 or 2), and to come from
+one of `trusted`; others are closed without an answer.)"},
+    {"proxy.user_header", Text{IN(proxy.user_header), TextRule::user_header}, R"("")", "", ChangeCost::recycle,
+     R"(A field such as "X-Remote-User" that becomes REMOTE_USER when a trusted proxy sends it. The proxy has to remove the
+client's own field of that name. "": none.)"},
+
     {"static", StaticRoots{IN(static_roots)}, "[]", "", ChangeCost::recycle,
      "Files served without the application. One [[static]] for each folder."},
 
@@ -108,6 +123,7 @@ constexpr Table table_table[] = {
     {"app.recycle", "When a worker is replaced by a fresh one. No connection is cut by it."},
     {"app.warmup", "What a worker does before it serves."},
     {"http", "Limits for clients."},
+    {"proxy", "Proxies and load balancers in front of Stint: whose word about the client counts."},
     {"static", "Files served without the application. One [[static]] for each folder."},
     {"control", "How `stint status` and its like reach the running server."},
     {"log", "What is written, and where."},

@@ -33,6 +33,7 @@ enum class TextRule {
   access_log,   // path, "-" or ""
   error_log,    // path or "-"
   log_format,   // a known name or an Apache LogFormat string
+  user_header,  // "" or the name of a field that means nothing else
 };
 struct Text {
   In<std::string> in;
@@ -71,14 +72,26 @@ struct Targets {  // request targets: ["/", "/health"]
 struct Listeners {
   In<std::vector<ListenAddress>> in;
 };
+struct Networks {  // addresses, networks or "unix"
+  In<std::vector<Network>> in;
+};
+struct ForwardedFields {  // some of forwarded_field_names
+  In<std::vector<ForwardedField>> in;
+};
 struct Environment {  // { NAME = "value" }
   In<std::map<std::string, std::string>> in;
 };
 struct StaticRoots {  // [[static]], one table for each; its keys are static_columns
   In<std::vector<StaticSettings>> in;
 };
-using Kind =
-    std::variant<Text, Number, Switch, WorkerCount, Time, Size, Level, Targets, Listeners, Environment, StaticRoots>;
+using Kind = std::variant<Text, Number, Switch, WorkerCount, Time, Size, Level, Targets, Listeners, Networks,
+                          ForwardedFields, Environment, StaticRoots>;
+
+// Is a value of this kind an array of strings?
+inline bool is_list_of_texts(const Kind& kind) {
+  return std::holds_alternative<Targets>(kind) || std::holds_alternative<Listeners>(kind) ||
+         std::holds_alternative<Networks>(kind) || std::holds_alternative<ForwardedFields>(kind);
+}
 
 struct StaticColumn {
   std::string_view name;

@@ -1,6 +1,7 @@
 #include "config/text_rules.h"
 
 #include "config/listen_text.h"
+#include "config/network_text.h"
 #include "config/suggestion.h"
 #include "config/toml_text.h"
 
@@ -111,6 +112,8 @@ Result<std::string> apply_rule(TextRule rule, std::string_view text, const std::
       return absolute_path(text, folder);
     case TextRule::log_format:
       return check_log_format(text);
+    case TextRule::user_header:
+      return check_user_header(text);
   }
   return std::string(text);
 }

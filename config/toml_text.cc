@@ -40,6 +40,15 @@ struct ValueWriter {
     return "[" + joined(value_of(kind.in, settings), [](const ListenAddress& a) { return toml_string(a.text()); }) +
            "]";
   }
+  std::string operator()(const Networks& kind) const {
+    return "[" + joined(value_of(kind.in, settings), [](const Network& n) { return toml_string(n.text()); }) + "]";
+  }
+  std::string operator()(const ForwardedFields& kind) const {
+    const auto name = [](ForwardedField field) {
+      return toml_string(forwarded_field_names[static_cast<std::size_t>(field)]);
+    };
+    return "[" + joined(value_of(kind.in, settings), name) + "]";
+  }
   std::string operator()(const Environment& kind) const {
     const auto& variables = value_of(kind.in, settings);
     if (variables.empty()) return "{}";

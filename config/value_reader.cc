@@ -1,6 +1,7 @@
 #include "config/value_reader.h"
 
 #include "config/listen_text.h"
+#include "config/network_text.h"
 #include "config/suggestion.h"
 #include "config/text_rules.h"
 #include "config/toml_text.h"
@@ -189,6 +190,44 @@ struct ValueReader::ByKind {
         addresses.push_back(std::move(*address));
     }
     store(kind.in, std::move(addresses));
+  }
+
+  void operator()(const Networks& kind) {
+    const toml::array* items = node.as_array();
+    if (!items) return demand(node, R"(be an array of strings, such as ["10.0.0.0/8"])");
+    std::vector<Network> networks;
+    for (const toml::node& item : *items) {
+      const auto written = text(item, "hold strings");
+      if (!written) continue;
+      const auto network = parse_network(*written);
+      if (!network.has_value()) {
+        complain(item, "is wrong: " + network.error().doing);
+      } else if (std::ranges::find(networks, *network) != networks.end()) {
+        complain(item, "names " + toml_string(network->text()) + " twice");
+      } else {
+        networks.push_back(*network);
+      }
+    }
+    store(kind.in, std::move(networks));
+  }
+
+  void operator()(const ForwardedFields& kind) {
+    const toml::array* items = node.as_array();
+    if (!items) return demand(node, R"(be an array of strings, such as ["X-Forwarded-For"])");
+    std::vector<ForwardedField> fields;
+    for (const toml::node& item : *items) {
+      const auto written = text(item, "hold strings");
+      if (!written) continue;
+      const auto field = find_forwarded_field(*written);
+      if (!field.has_value()) {
+        complain(item, field.error().doing);
+      } else if (std::ranges::find(fields, *field) != fields.end()) {
+        complain(item, "names " + toml_string(*written) + " twice");
+      } else {
+        fields.push_back(*field);
+      }
+    }
+    store(kind.in, std::move(fields));
   }
 
   void operator()(const Environment& kind) {

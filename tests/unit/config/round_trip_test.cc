@@ -30,6 +30,10 @@ Settings far_from_defaults() {
   s.app.retry_interrupted = false;
   s.app.warmup_requests = {"/", "/health?x=1"};
   s.http = {1ms, 2s, 3min, 4h, {1000}, 50, 9_KiB, 3_GiB, 10};
+  s.proxy = {{*Network::parse("10.0.0.0/8"), *Network::parse("2001:db8::1"), Network::unix_peers()},
+             {ForwardedField::x_request_id, ForwardedField::forwarded, ForwardedField::x_forwarded_prefix},
+             true,
+             "X-Remote-User"};
   s.static_roots = {{"/static/", "/srv/static"}, {"/media/", "/srv/media"}};
   s.control_socket = "/run/c.sock";
   s.log = {LogLevel::error, "/var/log/a", "%h \"%{User-Agent}i\"", "/var/log/e"};

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -65,12 +67,17 @@ class IpAddress {
 
   [[nodiscard]] Text text() const {
     Text text;
-    // Neither call can fail: the family is known and the buffer is long enough for both.
-    if (is_ipv4()) {
-      inet_ntop(AF_INET, bytes_.data() + 12, text.bytes_.data(), text.bytes_.size());
-    } else {
-      inet_ntop(AF_INET6, bytes_.data(), text.bytes_.data(), text.bytes_.size());
+    if (is_ipv4()) {  // by hand: it is made once a request behind a proxy, and inet_ntop() goes by way of sprintf()
+      char* at = text.bytes_.data();
+      for (std::size_t i = 12; i < bytes_.size(); ++i) {
+        if (i != 12) *at++ = '.';
+        at = std::to_chars(at, text.bytes_.data() + text.bytes_.size(), bytes_[i]).ptr;
+      }
+      text.size_ = static_cast<std::uint8_t>(at - text.bytes_.data());
+      return text;
     }
+    // Cannot fail: the family is known and the buffer is long enough.
+    inet_ntop(AF_INET6, bytes_.data(), text.bytes_.data(), text.bytes_.size());
     text.size_ = static_cast<std::uint8_t>(std::string_view(text.bytes_.data()).size());
     return text;
   }

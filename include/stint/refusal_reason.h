@@ -29,6 +29,8 @@ namespace stint {
   REASON(chunk_end) REASON(trailer) REASON(trailer_forbidden) REASON(trailers_too_large)                             \
   /* the two readings of a head differ (second_reading.h) */                                                         \
   REASON(second_reading)                                                                                             \
+  /* what proxies in front say */                                                                                    \
+  REASON(forwarded_schemes_disagree)                                                                                 \
   /* the worker's */                                                                                                 \
   REASON(head_timeout) REASON(body_timeout) REASON(body_not_stored) REASON(handed_over_head) REASON(handed_over_body)
 // clang-format on

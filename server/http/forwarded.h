@@ -1,15 +1,16 @@
 // What a trusted proxy says about the client it speaks for: Forwarded (RFC 7239), X-Forwarded-* and their like.
 // Pure functions over a request's fields; run by worker::Connection. Whether the peer may say anything is decided
-// once a connection (trusts()); for all others nothing of this is called, and their fields change nothing.
+// once a connection (trusts()); for all others read() is not called, and their fields change nothing.
 //
 // Hops. The peer is trusted; the last element of X-Forwarded-For, or of Forwarded, is what the peer says about who
 // connected to it. While that is a trusted address too, the element before it counts, which that proxy wrote; and so
 // on. The walk, from right to left over all lines of the field, stops
 //   - at the first address that is not trusted: the client;
-//   - at an element that is no address ("unknown", "_hidden", garbage, nothing at all): the address before it counts,
-//     or the peer, when there was none;
+//   - at an element that is no address ("unknown", "_hidden", garbage, nothing at all): the address behind it counts,
+//     or the peer, when there is none;
 //   - at the left end, or after max_hops elements: the last address counts.
-// What is left of the stop is a stranger's word and is not even looked at, so garbage there does no harm.
+// What is left of the stop is a stranger's word and is not even looked at, so garbage there does no harm, not even an
+// open quote.
 //
 // The other X-Forwarded fields may be lists as well. When each proxy adds an element to each list, the lists run in
 // parallel, and the stop's element, counted from the right, is what the proxy next to the client saw of the client: an
@@ -19,9 +20,11 @@
 // (no addresses) only the rightmost element is surely the peer's. Nobody can tell a proxy that adds to the client's
 // list from one that passes it on, so who counts a field has to have every proxy add to it or replace it.
 //
-// Disagreement. When Forwarded and X-Forwarded-For are both there, Forwarded has the address, and Forwarded's host and
-// proto come before X-Forwarded-Host and -Proto. But two fields, or two lines of X-Forwarded-Proto, that name different
-// schemes are refused: one of them is a stranger's, and "https" opens doors (CVE-2022-2255 is what guessing led to).
+// Disagreement. When Forwarded and X-Forwarded-For are both there, Forwarded has the address, and its host comes before
+// X-Forwarded-Host. But two fields that name different schemes, and lines of X-Forwarded-Proto that differ, are
+// refused: one of them is a stranger's, and "https" opens doors.
+//
+// X-Request-ID and the user's field are no lists: one line each, or they do not count.
 #pragma once
 
 #include "server/http/request_parser.h"
@@ -39,8 +42,8 @@
 
 namespace stint::http {
 
-// What counts. Empty: nothing was said, or nothing that can be; what the connection itself shows counts. Views point
-// into the request's fields.
+// What counts. Empty: nothing was said, or nothing that can be, and what the connection itself shows counts. Views
+// point into the request's fields, `scheme` and a port that follows from it at constants.
 struct Forwarded {
   IpAddress::Text client_address;  // REMOTE_ADDR
   std::string_view client_port;    // REMOTE_PORT; empty when the proxy did not tell it, which is usual
@@ -61,29 +64,43 @@ class ForwardedRules {
 
   explicit ForwardedRules(const ProxySettings& settings);
 
-  // May a connection with this peer speak for others? Nothing: a peer on a unix socket. To be asked once a connection
-  // (with PROXY protocol: of the client that it names). Nobody is trusted: answers at once.
+  // May a connection with this peer speak for others? Nothing: a peer on a unix socket. To be asked once a connection;
+  // with PROXY protocol twice: of the socket's own peer before its header is read, then of the client that it names.
   [[nodiscard]] bool trusts(const std::optional<IpAddress>& peer) const;
 
-  // REQUIRES: trusts(the peer). The refusal is a 400, "forwarded_schemes_disagree". Allocates only for a prefix that is
+  // REQUIRES: trusts(the peer). The refusal is a 400, forwarded_schemes_disagree. Allocates only for a prefix that is
   // longer than std::string holds in place.
   [[nodiscard]] std::variant<Forwarded, Refusal> read(std::span<const HeaderField> fields) const;
 
+  // A field that tells who or where the client is, and would be believed by an application that looks for itself
+  // (SECURE_PROXY_SSL_HEADER of Django). Where anybody is trusted, it is dropped when another peer sends it: mod_wsgi
+  // once forgot one (CVE-2022-2255).
+  [[nodiscard]] bool is_for_proxies_only(std::string_view name) const;
+
  private:
-  static constexpr std::size_t field_count = std::size(forwarded_field_names);
+  static constexpr std::size_t user_field = std::size(forwarded_field_names);  // behind the ForwardedFields
   static constexpr std::size_t longest_name = 64;
 
-  struct Lines;
+  // Which lines of a request are a field's. No field: count is 0.
+  struct Lines {
+    std::size_t first = 0, last = 0, count = 0;
+  };
+  using LinesByField = std::array<Lines, user_field + 1>;
+  class Elements;
   struct Stop;
-  [[nodiscard]] bool is_trusted_address(const IpAddress& address) const;
-  void find_lines(std::span<const HeaderField> fields, std::array<Lines, field_count + 1>& lines) const;
-  [[nodiscard]] Stop walk(const Lines& lines, bool is_rfc_7239) const;
+
+  [[nodiscard]] std::size_t field_of(std::string_view name) const;  // user_field + 1: none that counts
+  // False: there is none of any field that counts.
+  bool find_lines(std::span<const HeaderField> fields, LinesByField& lines_by_field) const;
+  [[nodiscard]] static bool are_lines_alike(std::span<const HeaderField> fields, const Lines& lines,
+                                            std::string_view name);
+  [[nodiscard]] bool is_trusted_proxy(const IpAddress& address) const;
+  [[nodiscard]] Stop walk(Elements elements, bool is_rfc_7239) const;
 
   std::vector<Network> networks_;  // without "unix"
   bool trusts_unix_ = false;
-  std::array<bool, field_count> counts_{};      // indexed by ForwardedField
-  std::string user_header_;                     // lower case; empty: none
-  std::array<bool, longest_name + 1> lengths_;  // of the names that count: most fields are passed over by it
+  std::array<std::string, user_field + 1> names_;   // in lower case; empty: does not count
+  std::array<bool, longest_name + 1> is_length_{};  // of a name that counts: most fields are passed over by it
 };
 
 }  // namespace stint::http

@@ -29,8 +29,10 @@ namespace stint {
   REASON(chunk_end) REASON(trailer) REASON(trailer_forbidden) REASON(trailers_too_large)                             \
   /* the two readings of a head differ (second_reading.h) */                                                         \
   REASON(second_reading)                                                                                             \
-  /* what proxies in front say */                                                                                    \
-  REASON(forwarded_schemes_disagree)                                                                                 \
+  /* what proxies in front say: fields, and the PROXY protocol */                                                    \
+  REASON(forwarded_schemes_disagree) REASON(no_proxy_header) REASON(proxy_line) REASON(proxy_line_too_long)          \
+  REASON(proxy_version) REASON(proxy_command) REASON(proxy_family) REASON(proxy_header_too_long)                     \
+  REASON(proxy_addresses) REASON(proxy_tlvs) REASON(proxy_checksum)                                                  \
   /* the worker's */                                                                                                 \
   REASON(head_timeout) REASON(body_timeout) REASON(body_not_stored) REASON(handed_over_head) REASON(handed_over_body)
 // clang-format on

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "stint/proxied_ends.h"
+#include "stint/refusal_reason.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -18,9 +19,9 @@ namespace stint::http {
 struct ProxyHeader {
   enum class Verdict { incomplete, complete, refused };
   Verdict verdict = Verdict::incomplete;
-  std::size_t size = 0;     // complete: bytes that were the header
-  ProxiedEnds ends;         // complete
-  std::string_view reason;  // refused: a fixed word, for the log; there is no answer to such a connection
+  std::size_t size = 0;    // complete: bytes that were the header
+  ProxiedEnds ends;        // complete
+  RefusalReason reason{};  // refused; there is no answer to such a connection
 };
 
 inline constexpr std::size_t max_proxy_header_v1 = 107;        // the specification's limit, CR LF included

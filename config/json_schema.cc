@@ -31,6 +31,8 @@ std::string text_type(TextRule rule) {
   switch (rule) {
     case TextRule::name:
       return text + R"(, "pattern": "^[A-Za-z0-9_-]+$")";
+    case TextRule::mount:
+      return text + R"(, "pattern": "^(/[^/?#%\\s]+)*$")";
     case TextRule::module:
       return text + R"(, "pattern": "^[^:\\s]+:[^:\\s]+$")";
     case TextRule::folder:
@@ -78,9 +80,11 @@ struct TypeWriter {
     std::string properties, required;
     for (const StaticColumn& column : static_columns) {
       const std::string comma = properties.empty() ? "" : ", ";
+      const bool is_switch = std::holds_alternative<bool StaticSettings::*>(column.in);
       properties += comma + toml_string(column.name) + R"(: {"description": )" + toml_string(column.help) +
-                    R"(, "type": "string", "examples": [)" + std::string(column.example) + "]}";
-      required += comma + toml_string(column.name);
+                    (is_switch ? R"(, "type": "boolean", "default": )" + std::string(column.example) + "}"
+                               : R"(, "type": "string", "examples": [)" + std::string(column.example) + "]}");
+      if (!is_switch) required += comma + toml_string(column.name);
     }
     return R"("type": "array", "items": {"type": "object", "additionalProperties": false, "required": [)" + required +
            R"(], "properties": {)" + properties + "}}";

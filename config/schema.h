@@ -26,6 +26,7 @@ const Value& value_of(In<Value> in, const Settings& settings) {
 
 enum class TextRule {
   name,         // letters, digits, "_", "-"
+  mount,        // "" or a path as "/shop"
   module,       // "package.module:callable"
   folder,       // must exist
   venv,         // "" or a folder with bin/python
@@ -95,13 +96,17 @@ inline bool is_list_of_texts(const Kind& kind) {
 
 struct StaticColumn {
   std::string_view name;
-  std::string StaticSettings::* in;
+  std::variant<std::string StaticSettings::*, bool StaticSettings::*> in;  // a text is required, a switch may be absent
   std::string_view example;
   std::string_view help;
 };
 inline constexpr StaticColumn static_columns[] = {
     {"url", &StaticSettings::url, R"("/static/")", "Prefix of the path, from \"/\" to \"/\"."},
     {"root", &StaticSettings::root, R"("/srv/mysite/static")", "The folder that holds the files."},
+    {"internal", &StaticSettings::is_internal, "false",
+     "true: no client reaches these files by the url; the application has one of them sent as its answer, with the "
+     "field\n"
+     "X-Sendfile: PATH (below `root`) or X-Accel-Redirect: URL (below `url`)."},
 };
 
 // What the running server has to do for a new value to count.

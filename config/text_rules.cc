@@ -64,6 +64,17 @@ Result<std::string> check_venv(std::string_view text, const std::string& folder,
   return path;
 }
 
+Result<std::string> check_mount(std::string_view text) {
+  if (text.empty()) return std::string();
+  const auto is_impossible = [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == 0x7f; };
+  if (!text.starts_with('/')) return must(R"(be "" or a path that begins with "/")", text);
+  if (text.ends_with('/')) return must(R"(not end with "/": a mount at the top is "")", text);
+  if (text.find("//") != text.npos || text.find_first_of("?#%") != text.npos ||
+      std::ranges::any_of(text, is_impossible))
+    return must(R"(be a plain path without "//", "?", "#", "%" and spaces)", text);
+  return std::string(text);
+}
+
 Result<std::string> check_socket_path(std::string_view text, const std::string& folder) {
   if (text.empty()) return std::string();
   const std::string path = absolute_path(text, folder);
@@ -94,6 +105,8 @@ Result<std::string> apply_rule(TextRule rule, std::string_view text, const std::
       if (text.size() > 64) return must("have at most 64 characters", text);
       return std::string(text);
     }
+    case TextRule::mount:
+      return check_mount(text);
     case TextRule::module:
       if (!is_module(text)) return not_a_module(text);
       return std::string(text);

@@ -74,8 +74,12 @@ std::string static_tables(const Key& key, const StaticRoots& kind, const Setting
   std::string text;
   for (const StaticSettings& root : value_of(kind.in, settings)) {
     text += "\n[[" + std::string(key.path) + "]]" + origin + "\n";
-    for (const StaticColumn& column : static_columns)
-      text += std::string(column.name) + " = " + toml_string(root.*column.in) + "\n";
+    for (const StaticColumn& column : static_columns) {
+      const auto* in = std::get_if<std::string StaticSettings::*>(&column.in);
+      const std::string value = in ? toml_string(root.**in)
+                                   : std::string(root.*std::get<bool StaticSettings::*>(column.in) ? "true" : "false");
+      text += std::string(column.name) + " = " + value + "\n";
+    }
   }
   return text;
 }

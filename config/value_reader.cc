@@ -283,19 +283,30 @@ struct ValueReader::ByKind {
     StaticSettings root;
     for (const StaticColumn& column : static_columns) {
       const toml::node* item = table.get(column.name);
+      if (const auto* in = std::get_if<bool StaticSettings::*>(&column.in)) {
+        if (item) read_static_switch(*item, column, root.**in);
+        continue;
+      }
       if (!item) {
         complain(table, "needs '" + std::string(column.name) + "'");
         continue;
       }
+      const auto in = std::get<std::string StaticSettings::*>(column.in);
       const auto written = text(*item, "have strings in '" + std::string(column.name) + "'");
       if (!written) continue;
-      const bool is_url = column.in == &StaticSettings::url;
+      const bool is_url = in == &StaticSettings::url;
       auto value =
           checked(*item, is_url ? within(column, check_static_url(*written))
                                 : within(column, check_folder(*written, origin.folder, reader.checks_folders_)));
-      if (value) root.*column.in = std::move(*value);
+      if (value) root.*in = std::move(*value);
     }
     return root;
+  }
+
+  void read_static_switch(const toml::node& item, const StaticColumn& column, bool& value) {
+    const auto written = item.value_exact<bool>();
+    if (!written) return demand(item, "have true or false in '" + std::string(column.name) + "'");
+    value = *written;
   }
 
   // The error of a check, with the column's name in it.

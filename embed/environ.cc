@@ -53,38 +53,16 @@ constexpr const char* usual_names[] = {"Accept",
                                        "X-Request-ID",
                                        "X-Requested-With"};
 
-constexpr const char* key_names[] = {"REQUEST_METHOD",
-                                     "SCRIPT_NAME",
-                                     "PATH_INFO",
-                                     "QUERY_STRING",
-                                     "CONTENT_TYPE",
-                                     "CONTENT_LENGTH",
-                                     "SERVER_NAME",
-                                     "SERVER_PORT",
-                                     "SERVER_PROTOCOL",
-                                     "SERVER_SOFTWARE",
-                                     "GATEWAY_INTERFACE",
-                                     "REMOTE_ADDR",
-                                     "REMOTE_PORT",
-                                     "REQUEST_URI",
-                                     "RAW_URI",
-                                     "HTTPS",
-                                     "HTTP_HOST",
-                                     "wsgi.version",
-                                     "wsgi.url_scheme",
-                                     "wsgi.input",
-                                     "wsgi.errors",
-                                     "wsgi.multithread",
-                                     "wsgi.multiprocess",
-                                     "wsgi.run_once",
-                                     "wsgi.input_terminated",
-                                     "wsgi.file_wrapper",
-                                     "wsgi.early_hints",
-                                     "stint.version",
-                                     "stint.worker",
-                                     "stint.generation",
-                                     "stint.request_id",
-                                     "stint.retried"};
+constexpr const char* key_names[] = {
+    "REQUEST_METHOD",  "SCRIPT_NAME",           "PATH_INFO",         "QUERY_STRING",
+    "CONTENT_TYPE",    "CONTENT_LENGTH",        "SERVER_NAME",       "SERVER_PORT",
+    "SERVER_PROTOCOL", "SERVER_SOFTWARE",       "GATEWAY_INTERFACE", "REMOTE_ADDR",
+    "REMOTE_PORT",     "REQUEST_URI",           "RAW_URI",           "HTTPS",
+    "HTTP_HOST",       "REMOTE_USER",           "wsgi.version",      "wsgi.url_scheme",
+    "wsgi.input",      "wsgi.errors",           "wsgi.multithread",  "wsgi.multiprocess",
+    "wsgi.run_once",   "wsgi.input_terminated", "wsgi.file_wrapper", "wsgi.early_hints",
+    "stint.version",   "stint.worker",          "stint.generation",  "stint.request_id",
+    "stint.retried"};
 
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
 
@@ -147,7 +125,9 @@ bool EnvironBuilder::make_base(const Gil& gil) {
   };
   for (std::size_t key = 0; key < key_count; ++key) {
     // These are there only when the request has them; the others' places are kept by None until build() fills them.
-    if (key == content_type || key == content_length || key == https || key == http_host) continue;
+    if (key == content_type || key == content_length || key == https || key == http_host || key == remote_user) {
+      continue;
+    }
     if (!set(static_cast<Key>(key), PyRef::borrow(Py_None))) return false;
   }
   return set(script_name, PyRef::borrow(empty_.get())) && set(server_software, latin1(gil, "stint/" STINT_VERSION)) &&
@@ -264,6 +244,8 @@ PyRef EnvironBuilder::build(const Gil& gil, const Request& request, const Object
                  set(stint_request_id, objects.request_id) && set(wsgi_input, objects.input) &&
                  set(wsgi_errors, objects.errors) && set(wsgi_early_hints, objects.early_hints);
   if (!is_done) return {};
+  if (!request.script_name.empty() && !set_text(script_name, request.script_name)) return {};
+  if (!request.user.empty() && !set_text(remote_user, request.user)) return {};
   if (request.was_interrupted && !set(stint_retried, Py_True)) return {};
   // Most requests ask for a path that is its own raw target, too.
   if (request.path == request.target ? !set(path_info, target.get()) : !set_text(path_info, request.path)) return {};

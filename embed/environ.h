@@ -63,6 +63,7 @@ class EnvironBuilder {
     raw_uri,
     https,
     http_host,
+    remote_user,
     wsgi_version,
     wsgi_url_scheme,
     wsgi_input,

@@ -35,7 +35,8 @@ struct Endpoints {
 struct Request {
   std::string_view method;              // case kept: "GET"
   std::string_view target;              // the raw request target: "/a%20b?c=d"
-  std::string_view path;                // percent-decoded once, begins with "/" (or is "*"): "/a b"
+  std::string_view script_name;         // where the application stands: "" or "/shop"; never ends with "/"
+  std::string_view path;                // the rest, percent-decoded once: "/a b"; "" or begins with "/" (or is "*")
   std::string_view query;               // raw, without "?"
   std::string_view host;                // value of Host or authority of an absolute target; may be empty (HTTP/1.0)
   int version_minor = 1;                // HTTP/1.x
@@ -43,6 +44,7 @@ struct Request {
   RequestBody body;
   Endpoints endpoints;
   std::string_view scheme;       // "http" or "https"
+  std::string_view user;         // whom a trusted proxy has authenticated; usually empty
   std::string_view id;           // unique; in the log and in environ["stint.request_id"]
   bool was_interrupted = false;  // a worker died while it was at this request: environ["stint.retried"]
 };

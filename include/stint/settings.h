@@ -46,6 +46,8 @@ struct AppSettings {
   std::string directory;  // absolute: working directory and sys.path[0] of the workers
   std::string venv;       // absolute, or empty: the Python that Stint was built with
   std::map<std::string, std::string> env;
+  std::string mount;         // where the application stands: "" or "/shop", its SCRIPT_NAME
+  bool show_errors = false;  // an answer 500 shows the traceback: for development
   WorkersSettings workers;
   RecycleSettings recycle;
   // A request that a worker's death interrupted before any of its answer was out, with a method that is safe (RFC 9110
@@ -77,8 +79,9 @@ struct ProxySettings {
 };
 
 struct StaticSettings {
-  std::string url;   // prefix, begins and ends with "/"
-  std::string root;  // absolute folder
+  std::string url;           // prefix, begins and ends with "/"
+  std::string root;          // absolute folder
+  bool is_internal = false;  // no client reaches it: the application names its files in X-Sendfile or X-Accel-Redirect
   bool operator==(const StaticSettings&) const = default;
 };
 

@@ -15,6 +15,7 @@ namespace {
 
 // What CLI11 writes the words of one sub-command into.
 struct SettingsWords {
+  bool is_dev = false;
   std::string file, module, workers, directory, venv, access_log;
   std::vector<std::string> listen, set;
 };
@@ -41,6 +42,7 @@ void add_settings_options(CLI::App& command, SettingsWords& words) {
   command.add_option("--venv", words.venv, "Its virtual environment")->type_name("FOLDER");
   command.add_option("--access-log", words.access_log, "File of the access log; - is standard output")
       ->type_name("PATH");
+  command.add_flag("--dev", words.is_dev, "For development: tracebacks are shown in the browser");
   command.add_option("--set", words.set, "Any key: --set app.recycle.max_requests=1000; may be given several times")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
@@ -106,6 +108,7 @@ std::variant<SettingsArguments, UsageError> settings_arguments(const CLI::App& c
   add("--directory", "app.directory", words.directory, "--directory");
   add("--venv", "app.venv", words.venv, "--venv");
   add("--access-log", "log.access", words.access_log, "--access-log");
+  if (words.is_dev) arguments.overrides.push_back({"app.show_errors", "true", "--dev"});
   for (const std::string& assignment : words.set) {
     const auto equals = assignment.find('=');
     if (equals == assignment.npos || equals == 0)

@@ -300,6 +300,9 @@ void append_item(std::string& out, const Part& part, const AccessEntry& entry) {
     case AccessItem::response_field:
       value(find_response_field(entry.response_lines, part.text));
       break;
+    case AccessItem::user:
+      optional_value(entry.user);
+      break;
     case AccessItem::request_id:
       optional_value(entry.id);
       break;

@@ -26,6 +26,7 @@ struct AccessEntry {
   std::uint64_t body_bytes = 0;  // sent, without head and chunk framing
   std::time_t began{};           // wall clock
   std::chrono::microseconds took{};
+  std::string_view user;  // whom a trusted proxy has authenticated
   std::string_view id;
   unsigned worker = 0;       // slot
   bool was_complete = true;  // false: %X is "X", the client left or the answer was cut

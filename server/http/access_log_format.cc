@@ -23,8 +23,9 @@ std::optional<Item> plain_item(char letter) {
     case 'A':
       return Item::server_address;
     case 'l':
-    case 'u':
       return Item::absent;
+    case 'u':
+      return Item::user;
     case 't':
       return Item::time_common;
     case 'r':
@@ -191,6 +192,7 @@ Result<AccessLogFormat> AccessLogFormat::compile(std::string_view format) {
     };
     value(R"({"time":")", Item::time_iso);
     value(R"(","remote":")", Item::remote_address);
+    value(R"(","user":")", Item::user);
     value(R"(","method":")", Item::method);
     value(R"(","target":")", Item::target);
     value(R"(","protocol":")", Item::protocol);

@@ -10,7 +10,8 @@ namespace stint::http {
 
 enum class AccessItem {
   literal,  // `text`
-  absent,   // what Stint never knows: identd's name, and a user before there is authentication
+  absent,   // what Stint never knows: identd's name
+  user,
   remote_address,
   remote_port,
   server_address,

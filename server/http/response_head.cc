@@ -10,7 +10,7 @@ namespace stint::http {
 namespace {
 
 // What a field of the application means to the framing.
-enum class Role { ordinary, content_length, date, server, hop_by_hop };
+enum class Role { ordinary, content_length, date, server, hop_by_hop, named_path, named_url };
 
 // The list of Python's wsgiref.util.is_hop_by_hop, and the two spellings it lacks.
 Role role_of(std::string_view name) {
@@ -27,11 +27,13 @@ Role role_of(std::string_view name) {
     case 8:
       return equals_ignoring_case(name, "trailers") ? Role::hop_by_hop : Role::ordinary;
     case 10:
+      if (equals_ignoring_case(name, "x-sendfile")) return Role::named_path;
       return equals_ignoring_case(name, "connection") || equals_ignoring_case(name, "keep-alive") ? Role::hop_by_hop
                                                                                                   : Role::ordinary;
     case 14:
       return equals_ignoring_case(name, "content-length") ? Role::content_length : Role::ordinary;
     case 16:
+      if (equals_ignoring_case(name, "x-accel-redirect")) return Role::named_url;
       return equals_ignoring_case(name, "proxy-connection") ? Role::hop_by_hop : Role::ordinary;
     case 17:
       return equals_ignoring_case(name, "transfer-encoding") ? Role::hop_by_hop : Role::ordinary;
@@ -118,6 +120,11 @@ Result<void> ResponseHead::set(std::string_view status, std::span<const HeaderFi
       ++dropped_hop_by_hop_;
       continue;
     }
+    if (takes_named_files_ && (role == Role::named_path || role == Role::named_url)) {
+      named_file_.kind = role == Role::named_path ? NamedFile::Kind::path : NamedFile::Kind::url;
+      named_file_.name = field.value;
+      continue;
+    }
     has_date_ |= role == Role::date;
     has_server_ |= role == Role::server;
     const std::size_t begin = lines_.size();
@@ -135,6 +142,7 @@ void ResponseHead::clear() {
   has_own_length_ = has_date_ = has_server_ = false;
   length_begin_ = length_end_ = 0;
   dropped_hop_by_hop_ = 0;
+  named_file_.kind = NamedFile::Kind::none;
 }
 
 void ResponseHead::set_length(std::uint64_t length) {

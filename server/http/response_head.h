@@ -22,8 +22,17 @@ enum class BodyFraming {
   until_close,  // HTTP/1.0 without a length
 };
 
+// A file that the application names to be sent as its answer: X-Sendfile has a path, X-Accel-Redirect a URL.
+struct NamedFile {
+  enum class Kind { none, path, url } kind = Kind::none;
+  std::string name;
+};
+
 class ResponseHead {
  public:
+  // `takes_named_files`: X-Sendfile and X-Accel-Redirect are for us; else they are fields like any other, for a proxy.
+  explicit ResponseHead(bool takes_named_files = false) : takes_named_files_(takes_named_files) {}
+
   // Replaces what it holds. On error nothing is changed. Errors are sentences for the application's developer. Reuses
   // its memory: an object serves a connection for life.
   Result<void> set(std::string_view status, std::span<const HeaderField> fields);
@@ -36,6 +45,7 @@ class ResponseHead {
   // Ignored when the application gave one. A body that is never sent (HEAD, 304) has this length on no wire: what the
   // application yields there is not what GET would have got.
   void set_length(std::uint64_t length);
+  const NamedFile& named_file() const { return named_file_; }
   unsigned dropped_hop_by_hop() const { return dropped_hop_by_hop_; }
   // The application's fields as sent, "Name: value\r\n" each; for the access log's %{Name}o.
   std::string_view lines() const { return lines_; }
@@ -48,6 +58,7 @@ class ResponseHead {
                  std::string_view date) const;
 
  private:
+  const bool takes_named_files_;
   int code_ = 0;
   std::string status_;
   std::string lines_;
@@ -57,6 +68,7 @@ class ResponseHead {
   bool has_date_ = false;
   bool has_server_ = false;
   unsigned dropped_hop_by_hop_ = 0;
+  NamedFile named_file_;
 };
 
 // Appends an answer 103 with these fields (RFC 8297 §2). Framing and hop-by-hop fields are left out, as in any head.

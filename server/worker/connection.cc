@@ -34,7 +34,7 @@ Connection::Connection(ConnectionServices& services, std::size_t slot, UniqueFd 
       remote_(std::move(remote)),
       local_(net::local_address_of(socket_.get())),
       parser_(services.head_limits),
-      writer_(queue_, *this, services.clock) {}
+      writer_(queue_, *this, services.clock, services.takes_named_files) {}
 
 Result<void> Connection::start() {
   services_.deadlines.head.arm(*this, services_.loop.now());

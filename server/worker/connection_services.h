@@ -53,6 +53,7 @@ struct ConnectionServices {
   const unsigned worker_slot;
   const http::HeadLimits head_limits;
   const Bytes max_body;
+  const bool takes_named_files;  // StaticFiles::takes_named_files
   EventLoop& loop;
   control::StatusPage& page;
   control::ConnectionTableView& shared_table;  // a slot for each of `table`

@@ -1,5 +1,6 @@
 #include "server/worker/dispatcher.h"
 
+#include "server/http/error_page.h"
 #include "server/worker/connection.h"
 #include "stint/assert.h"
 
@@ -9,7 +10,23 @@ void Dispatcher::dispatch(const Request& request, ResponseWriter& writer, TimePo
   STINT_ASSERT(is_free());
   if (request.path == "*") return writer.answer(200);  // OPTIONS *: about the server, not about a resource
   if (static_files_.answer(request, writer)) return;
-  call_application(request, writer, now);
+  if (mount_.empty()) return call_application(request, writer, now);
+  const std::optional<Request> below = below_mount(request);
+  below ? call_application(*below, writer, now) : writer.answer(404);
+}
+
+// "/shop" has "/shop" and "/shop/…" below it, not "/shops" (RFC 3875 §4.1.13).
+std::optional<Request> Dispatcher::below_mount(const Request& request) {
+  if (!request.path.starts_with(mount_)) return std::nullopt;
+  Request below = request;
+  below.path.remove_prefix(mount_.size());
+  if (!below.path.empty() && !below.path.starts_with('/')) return std::nullopt;
+  below.script_name = mount_;
+  if (!request.script_name.empty()) {
+    script_name_.assign(request.script_name).append(mount_);
+    below.script_name = script_name_;
+  }
+  return below;
 }
 
 void Dispatcher::call_application(const Request& request, ResponseWriter& writer, TimePoint now) {
@@ -26,16 +43,31 @@ void Dispatcher::call_application(const Request& request, ResponseWriter& writer
     log_.warning("hop-by-hop header fields of the application dropped",
                  {{"count", writer.dropped_hop_by_hop()}, {"target", request.target}, {"request", request.id}});
   }
-  if (!failure) return;
+  if (failure) return tell_of_failure(*failure, request, writer);
+  if (writer.names_file()) send_named_file(request, writer);
+}
+
+void Dispatcher::tell_of_failure(const ApplicationFailure& failure, const Request& request, ResponseWriter& writer) {
   page_.count_failure();
   log_.write(LogLevel::error, "application failed",
-             {{"error", failure->summary},
+             {{"error", failure.summary},
               {"method", request.method},
               {"target", request.target},
               {"request", request.id},
               {"next", writer.has_sent_head() ? "the answer is cut" : "500 to the client"}},
-             failure->traceback);
+             failure.traceback);
   if (writer.has_sent_head()) return writer.abort();
+  if (shows_errors_) return writer.answer_page(500, http::error_page(request, failure.summary, failure.traceback));
+  writer.answer(500, {}, "500 Internal Server Error (request " + std::string(request.id) + ")");
+}
+
+void Dispatcher::send_named_file(const Request& request, ResponseWriter& writer) {
+  const Result<void> sent = static_files_.answer_named(request, writer);
+  if (sent.has_value()) return;
+  log_.error("file named by the application not sent", {{"error", sent.error().text()},
+                                                        {"target", request.target},
+                                                        {"request", request.id},
+                                                        {"next", "500 to the client"}});
   writer.answer(500, {}, "500 Internal Server Error (request " + std::string(request.id) + ")");
 }
 

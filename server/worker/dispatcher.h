@@ -14,6 +14,8 @@
 #include "stint/settings.h"
 
 #include <deque>
+#include <optional>
+#include <string>
 
 namespace stint::worker {
 
@@ -22,7 +24,12 @@ class Connection;
 class Dispatcher {
  public:
   Dispatcher(Application& application, const Settings& settings, control::StatusPage& page, Log& log)
-      : application_(application), static_files_(settings.static_roots), page_(page), log_(log) {}
+      : application_(application),
+        mount_(settings.app.mount),
+        shows_errors_(settings.app.show_errors),
+        static_files_(settings.static_roots),
+        page_(page),
+        log_(log) {}
 
   bool is_free() const { return !is_calling_; }
   // Puts a whole answer into the writer, or a visibly broken one. `now`: when the request began. REQUIRES: is_free().
@@ -34,9 +41,16 @@ class Dispatcher {
   void serve_waiting();
 
  private:
+  // The request as an application below app.mount sees it; nothing when it is not for it.
+  std::optional<Request> below_mount(const Request& request);
   void call_application(const Request& request, ResponseWriter& writer, TimePoint now);
+  void tell_of_failure(const ApplicationFailure& failure, const Request& request, ResponseWriter& writer);
+  void send_named_file(const Request& request, ResponseWriter& writer);
 
   Application& application_;
+  const std::string& mount_;
+  const bool shows_errors_;
+  std::string script_name_;  // of the request at work, where it is made of two parts
   StaticFiles static_files_;
   control::StatusPage& page_;
   Log& log_;

@@ -73,6 +73,7 @@ void ResponseWriter::end_chunk() {
 }
 
 void ResponseWriter::write(const BodyChunk& chunk) {
+  if (names_file()) return;
   if (!has_sent_head_) send_head();
   BodyChunk admitted = chunk;
   admitted.bytes = chunk.bytes.substr(0, admit(chunk.bytes.size()));
@@ -83,6 +84,7 @@ void ResponseWriter::write(const BodyChunk& chunk) {
 }
 
 void ResponseWriter::write_file(UniqueFd file, std::uint64_t offset, std::uint64_t length) {
+  if (names_file()) return;
   if (!has_sent_head_) send_head();
   const std::uint64_t admitted = admit(length);
   if (admitted == 0) return;
@@ -93,20 +95,31 @@ void ResponseWriter::write_file(UniqueFd file, std::uint64_t offset, std::uint64
 
 bool ResponseWriter::is_complete() const {
   if (!head_.is_set()) return false;
+  if (names_file()) return true;
   const BodyFraming framing = has_sent_head_ ? framing_ : head_.framing(method_, version_minor_);
   if (framing == BodyFraming::none) return true;
   return framing == BodyFraming::length && (has_sent_head_ ? remaining_ == 0 : head_.content_length() == 0U);
 }
 
 void ResponseWriter::answer(int status, std::span<const HeaderField> fields, std::string_view line) {
+  std::string body(line);
+  if (body.empty()) body.append(std::to_string(status)).append(" ").append(http::reason_phrase(status));
+  body.push_back('\n');
+  answer_with(status, fields, "text/plain; charset=utf-8", body);
+}
+
+void ResponseWriter::answer_page(int status, std::string_view html) {
+  answer_with(status, {}, "text/html; charset=utf-8", html);
+}
+
+void ResponseWriter::answer_with(int status, std::span<const HeaderField> fields, std::string_view type,
+                                 std::string_view body) {
   std::string text = std::to_string(status);
   text.append(" ").append(http::reason_phrase(status));
-  std::string body(line.empty() ? std::string_view(text) : line);
-  body.push_back('\n');
   std::vector<HeaderField> all(fields.begin(), fields.end());
   const std::string length = std::to_string(body.size());
   if (status != 304 && status != 204) {
-    all.push_back({"Content-Type", "text/plain; charset=utf-8"});
+    all.push_back({"Content-Type", type});
     all.push_back({"Content-Length", length});
   }
   const Result<void> is_set = set_head(text, all);

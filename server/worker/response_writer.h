@@ -26,8 +26,8 @@ class ResponseHost {
 
 class ResponseWriter final : public ResponseSink {
  public:
-  ResponseWriter(OutputQueue& queue, ResponseHost& host, http::DateClock& clock)
-      : queue_(queue), host_(host), clock_(clock) {}
+  ResponseWriter(OutputQueue& queue, ResponseHost& host, http::DateClock& clock, bool takes_named_files = false)
+      : queue_(queue), host_(host), clock_(clock), head_(takes_named_files) {}
 
   // A new answer. `wants_keep_alive`: the client's wish; a worker that drains announces the close all the same.
   // REQUIRES: `method` lives until finish().
@@ -47,6 +47,11 @@ class ResponseWriter final : public ResponseSink {
   // An answer of the server itself: replaces a head not yet sent. Body: one line of text, of the status alone.
   // REQUIRES: !has_sent_head().
   void answer(int status, std::span<const HeaderField> fields = {}, std::string_view line = {});
+  // The same with a page of HTML as its body.
+  void answer_page(int status, std::string_view html);
+  // The application has named a file instead of giving a body (StaticFiles sends it); what body it gives is ignored.
+  bool names_file() const { return head_.named_file().kind != http::NamedFile::Kind::none; }
+  const http::NamedFile& named_file() const { return head_.named_file(); }
   // Queues what ends the answer. After it the answer is whole, or visibly broken and the connection must close.
   void finish();
   // No end will be queued: the client sees a cut answer.
@@ -59,9 +64,11 @@ class ResponseWriter final : public ResponseSink {
   int status() const { return head_.code(); }
   std::uint64_t body_bytes() const { return body_bytes_; }
   std::string_view head_lines() const { return head_.lines(); }
+  std::string_view head_status() const { return head_.status(); }
   unsigned dropped_hop_by_hop() const { return head_.dropped_hop_by_hop(); }
 
  private:
+  void answer_with(int status, std::span<const HeaderField> fields, std::string_view type, std::string_view body);
   void send_head();
   void begin_chunk(std::uint64_t length);  // nothing unless the answer is chunked
   void end_chunk();

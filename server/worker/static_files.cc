@@ -1,8 +1,10 @@
 #include "server/worker/static_files.h"
 
+#include "server/http/bytes_table.h"
 #include "server/http/conditional.h"
 #include "server/http/date.h"
 #include "server/http/media_types.h"
+#include "server/http/request_target.h"
 #include "stint/unique_fd.h"
 
 #include <fcntl.h>
@@ -10,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include <array>
+#include <algorithm>
 #include <climits>
 #include <cstdlib>
 #include <string>
@@ -50,20 +52,25 @@ UniqueFd open_below(const std::string& root, const std::string& name) {
 
 bool StaticFiles::answer(const Request& request, ResponseWriter& writer) const {
   for (const StaticSettings& root : roots_) {
-    if (!request.path.starts_with(root.url)) continue;
+    if (root.is_internal || !request.path.starts_with(root.url)) continue;
     answer_from(root.root, std::string(request.path.substr(root.url.size())), request, writer);
     return true;
   }
   return false;
 }
 
-void StaticFiles::answer_from(const std::string& root, const std::string& name, const Request& request,
-                              ResponseWriter& writer) {
-  if (request.method != "GET" && request.method != "HEAD") {
-    const HeaderField allow{"Allow", "GET, HEAD"};
-    return writer.answer(405, {&allow, 1});
-  }
-  UniqueFd file = open_below(root, name.empty() ? "." : name);
+namespace {
+
+// What an application has said about the file that it named.
+struct Wrapping {
+  std::string_view status =
+      "200 OK";  // another one: all of the file is sent under it, whatever the request's conditions
+  std::vector<HeaderField> fields;
+  bool has_type = false;  // Content-Type is among them
+};
+
+// The file's answer to this request.
+void send(UniqueFd file, std::string_view name, const Request& request, Wrapping wrapping, ResponseWriter& writer) {
   struct stat status{};
   if (!file.is_open() || ::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode)) return writer.answer(404);
 
@@ -71,12 +78,15 @@ void StaticFiles::answer_from(const std::string& root, const std::string& name, 
   const http::FileVersion version{
       size, status.st_mtim.tv_sec,
       http::make_etag(size, status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec)};
-  const http::FileAnswer decision = http::decide(request.method, request.fields, version);
+  const bool is_plain = wrapping.status.starts_with("200") && (request.method == "GET" || request.method == "HEAD");
+  const http::FileAnswer decision =
+      is_plain ? http::decide(request.method, request.fields, version) : http::FileAnswer{.length = size};
 
   const std::string modified = http::format_date(version.modified);
   const std::string length = std::to_string(decision.length);
   std::string range;
-  std::vector<HeaderField> fields{{"Last-Modified", modified}, {"ETag", version.etag}, {"Accept-Ranges", "bytes"}};
+  std::vector<HeaderField>& fields = wrapping.fields;
+  fields.insert(fields.end(), {{"Last-Modified", modified}, {"ETag", version.etag}, {"Accept-Ranges", "bytes"}});
   switch (decision.status) {
     case 412:
       return writer.answer(412);
@@ -93,13 +103,85 @@ void StaticFiles::answer_from(const std::string& root, const std::string& name, 
       fields.push_back({"Content-Range", range});
       [[fallthrough]];
     default:
-      fields.push_back({"Content-Type", http::media_type_of(name)});
+      if (!wrapping.has_type) fields.push_back({"Content-Type", http::media_type_of(name)});
       fields.push_back({"Content-Length", length});
   }
-  const std::string code = std::to_string(decision.status) + " " + std::string(http::reason_phrase(decision.status));
+  const std::string code =
+      decision.status == 200 ? std::string(wrapping.status)
+                             : std::to_string(decision.status).append(" ").append(http::reason_phrase(decision.status));
   if (const Result<void> is_set = writer.set_head(code, fields); !is_set.has_value()) return writer.answer(500);
   if (decision.status != 304 && decision.length > 0)
     writer.write_file(std::move(file), decision.offset, decision.length);
+}
+
+// What the application's fields say about a body that is not sent.
+bool is_about_the_body(std::string_view name) {
+  for (const std::string_view other : {"content-length", "content-range", "accept-ranges", "etag", "last-modified"}) {
+    if (http::equals_ignoring_case(name, other)) return true;
+  }
+  return false;
+}
+
+// "Name: value\r\n" lines → fields, which point into them.
+std::vector<HeaderField> fields_of(std::string_view lines) {
+  std::vector<HeaderField> fields;
+  while (!lines.empty()) {
+    const std::size_t end = lines.find("\r\n");
+    const std::size_t colon = lines.find(": ");
+    fields.push_back({lines.substr(0, colon), lines.substr(colon + 2, end - colon - 2)});
+    lines.remove_prefix(end + 2);
+  }
+  return fields;
+}
+
+}  // namespace
+
+void StaticFiles::answer_from(const std::string& root, const std::string& name, const Request& request,
+                              ResponseWriter& writer) {
+  if (request.method != "GET" && request.method != "HEAD") {
+    const HeaderField allow{"Allow", "GET, HEAD"};
+    return writer.answer(405, {&allow, 1});
+  }
+  send(open_below(root, name.empty() ? "." : name), name, request, {}, writer);
+}
+
+bool StaticFiles::takes_named_files(const std::vector<StaticSettings>& roots) {
+  return std::any_of(roots.begin(), roots.end(), [](const StaticSettings& root) { return root.is_internal; });
+}
+
+StaticFiles::Place StaticFiles::place_of(const http::NamedFile& file) const {
+  std::string name = file.name;
+  const bool is_url = file.kind == http::NamedFile::Kind::url;
+  if (is_url) {
+    name.resize(std::min(name.find('?'), name.size()));
+    if (!http::has_valid_percents(name)) return {};
+    std::string decoded;
+    http::decode_percents(name, decoded);
+    name = std::move(decoded);
+  }
+  for (const StaticSettings& root : roots_) {
+    const std::string prefix = is_url ? root.url : root.root + "/";
+    if (root.is_internal && name.starts_with(prefix)) return {&root, name.substr(prefix.size())};
+  }
+  return {};
+}
+
+Result<void> StaticFiles::answer_named(const Request& request, ResponseWriter& writer) const {
+  const Place place = place_of(writer.named_file());
+  if (place.root == nullptr) {
+    return error_because("the application named the file '" + writer.named_file().name +
+                         "', which is below no [[static]] root with internal = true");
+  }
+  const std::string status(writer.head_status()), lines(writer.head_lines());  // the writer's go with its head
+  Wrapping wrapping{.status = status, .fields = {}};
+  for (const HeaderField& field : fields_of(lines)) {
+    if (is_about_the_body(field.name)) continue;
+    wrapping.has_type = wrapping.has_type || http::equals_ignoring_case(field.name, "content-type");
+    wrapping.fields.push_back(field);
+  }
+  send(open_below(place.root->root, place.name.empty() ? "." : place.name), place.name, request, std::move(wrapping),
+       writer);
+  return {};
 }
 
 }  // namespace stint::worker

@@ -1,5 +1,6 @@
-// [[static]]: files below a root, answered by the worker without the application. The kernel itself keeps the path
-// below the root (openat2 with RESOLVE_BENEATH), so neither ".." nor a symbolic link leads out of it.
+// [[static]]: files below a root, answered by the worker without the application, or, from an internal root, because
+// the application named one in its answer. The kernel itself keeps the path below the root (openat2 with
+// RESOLVE_BENEATH), so neither ".." nor a symbolic link leads out of it.
 #pragma once
 
 #include "server/worker/response_writer.h"
@@ -18,7 +19,19 @@ class StaticFiles {
   // files.
   bool answer(const Request& request, ResponseWriter& writer) const;
 
+  // Any root is internal: answers may name files.
+  static bool takes_named_files(const std::vector<StaticSettings>& roots);
+  // Replaces the answer by the file that it names, with the application's fields but those that tell of a body
+  // (length, range, validators). 404 when there is no such file; an error when it is in no internal root: the answer
+  // is then still the application's. REQUIRES: the answer names a file.
+  Result<void> answer_named(const Request& request, ResponseWriter& writer) const;
+
  private:
+  struct Place {
+    const StaticSettings* root = nullptr;  // null: in none
+    std::string name;                      // below it
+  };
+  Place place_of(const http::NamedFile& file) const;
   static void answer_from(const std::string& root, const std::string& name, const Request& request,
                           ResponseWriter& writer);
 

@@ -1,6 +1,8 @@
 // Stories of single requests: what a client sends and what it gets.
 #include "tests/process/story.h"
 
+#include <boost/json/value.hpp>
+
 #include <algorithm>
 
 namespace stint::test {
@@ -252,6 +254,60 @@ TEST_CASE("environ tells the application what PEP 3333 and DESIGN.md promise", "
   }
   CHECK(environ.find("HTTP_PROXY") == std::string::npos);
   CHECK(environ.find("SERVERS_OWN_VARIABLE") == std::string::npos);
+  server.expect_clean_exit();
+}
+
+TEST_CASE("an application below a mount gets its part of the path, and nothing beside it", "[process]") {
+  ServerOptions options;
+  options.set = {{"app.mount", "\"/sh\u00f6p\""}};
+  ServerProcess server(options);
+  server.wait_until_ready();
+
+  const std::string environ = fetch(server.address(), "/sh%C3%B6p/environ?a=b").body;
+  INFO(environ);
+  CHECK(environ.find(R"("SCRIPT_NAME": "/sh\u00c3\u00b6p")") != std::string::npos);
+  CHECK(environ.find(R"("PATH_INFO": "/environ")") != std::string::npos);
+  CHECK(environ.find(R"("REQUEST_URI": "/sh%C3%B6p/environ?a=b")") != std::string::npos);
+  CHECK(fetch(server.address(), "/sh%C3%B6p").body == "no such page\n");  // PATH_INFO "", which the application has not
+  CHECK(fetch(server.address(), "/sh%C3%B6p/").body == "Hello, stint\n");    // "/"
+  CHECK(fetch(server.address(), "/sh%C3%B6ps/").body == "404 Not Found\n");  // the server's own
+  CHECK(fetch(server.address(), "/").body == "404 Not Found\n");
+  server.expect_clean_exit();
+}
+
+TEST_CASE("with app.show_errors a developer sees the traceback, escaped", "[process]") {
+  ServerOptions options;
+  options.set = {{"app.show_errors", "true"}};
+  ServerProcess server(options);
+  server.wait_until_ready();
+  HttpClient client(server.address());
+
+  const HttpResponse failed = client.get("/raise?a=<script>");
+  CHECK(failed.status == 500);
+  CHECK(failed.field("Content-Type") == "text/html; charset=utf-8");
+  for (const char* part : {"<h1>ZeroDivisionError: a story's own error</h1>", "Traceback (most recent call last)",
+                           "in raise_error", "GET /raise?a=&lt;script&gt;"}) {
+    INFO(failed.body);
+    CHECK(failed.body.find(part) != std::string::npos);
+  }
+  CHECK(client.request("HEAD", "/raise").body.empty());
+  CHECK(client.get("/").status == 200);
+  server.expect_clean_exit();
+}
+
+TEST_CASE("a client that leaves in the middle of its answer is 499 in the log, and close() runs", "[process]") {
+  ServerOptions options;
+  options.set = {{"log.access", "\"-\""}, {"log.format", "\"%m %U %>s %X\""}};
+  ServerProcess server(options);
+  server.wait_until_ready();
+  {
+    HttpClient client(server.address());
+    client.send("GET /flood HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.receive_up_to("xxxx");
+  }
+  CHECK(eventually([&] { return server.output().find("GET /flood 499 X\n") != std::string::npos; }));
+  CHECK(eventually([&] { return server.output().find("flood closed") != std::string::npos; }));
+  CHECK(server.status().at("pool").at("totals").at("clients_gone").as_int64() == 1);
   server.expect_clean_exit();
 }
 

@@ -161,5 +161,82 @@ TEST_CASE("static files under load while workers are replaced", "[process]") {
   server.expect_clean_exit();
 }
 
+// What the application answers to /send-file with these fields, and what becomes of it.
+std::string send_file(const std::string& fields, const std::string& more = "") {
+  std::string target = "/send-file?fields=";
+  for (const char c : fields) {
+    static constexpr std::string_view special = "{}\": ,%?";
+    static constexpr char digits[] = "0123456789ABCDEF";
+    if (special.find(c) == special.npos) {
+      target += c;
+    } else {
+      target += std::string("%") + digits[static_cast<unsigned char>(c) >> 4] + digits[c & 15];
+    }
+  }
+  return target + more;
+}
+
+TEST_CASE("an application has a file of an internal root sent as its answer", "[process]") {
+  auto site = make_site();
+  ServerOptions options = static_site(*site);
+  options.toml += "[[static]]\nurl = \"/kept/\"\nroot = \"" + site->file("public") + "\"\ninternal = true\n";
+  const std::string path = site->file("public/css/site.css");
+  ServerProcess server(options, std::move(site));
+  server.wait_until_ready();
+  HttpClient client(server.address());
+
+  const std::string by_path =
+      "{\"X-Sendfile\": \"" + path + "\", \"Content-Type\": \"text/x-own\", \"Set-Cookie\": \"a=b\"}";
+  const HttpResponse sent = client.get(send_file(by_path));
+  CHECK(sent.status == 200);
+  CHECK(sent.body == "body { color: teal }\n");
+  CHECK(sent.field("Content-Type") == "text/x-own");
+  CHECK(sent.field("Set-Cookie") == "a=b");
+  CHECK(sent.field("Content-Length") == "21");
+  CHECK_FALSE(sent.field("X-Sendfile").has_value());
+  CHECK(sent.field("X-Worker-Pid").has_value());
+  CHECK(client.get(send_file(by_path, "&iterator=1")).body == sent.body);
+
+  const std::string by_url = "{\"X-Accel-Redirect\": \"/kept/a%20b.txt\"}";
+  const HttpResponse redirected = client.get(send_file(by_url));
+  CHECK(redirected.body == "a name with a space\n");
+  CHECK(redirected.field("Content-Type").value_or("").starts_with("text/plain"));
+  CHECK_FALSE(redirected.field("X-Accel-Redirect").has_value());
+
+  // Conditions and ranges are about the file; another status is the application's word, and so is a POST's answer.
+  const HttpResponse part = client.request("GET", send_file(by_url), {{"Range", "bytes=2-5"}});
+  CHECK(part.status == 206);
+  CHECK(part.body == "name");
+  CHECK(client.request("GET", send_file(by_url), {{"If-None-Match", *redirected.field("ETag")}}).status == 304);
+  const HttpResponse teapot =
+      client.request("GET", send_file(by_url, "&status=418%20Teapot"), {{"Range", "bytes=2-5"}});
+  CHECK(teapot.status == 418);
+  CHECK(teapot.body == redirected.body);
+  CHECK(client.request("POST", send_file(by_url), {}, "x").body == redirected.body);
+  const HttpResponse head = client.request("HEAD", send_file(by_url));
+  CHECK(head.field("Content-Length") == "20");
+
+  CHECK(client.get(send_file("{\"X-Accel-Redirect\": \"/kept/none\"}")).status == 404);
+  CHECK(client.get(send_file("{\"X-Accel-Redirect\": \"/kept/../../secret.txt\"}")).status == 404);
+  CHECK(client.get(send_file("{\"X-Accel-Redirect\": \"/kept/link-out.txt\"}")).status == 404);
+  // A root that everybody reaches is none for this, and nothing outside the roots is.
+  CHECK(client.get(send_file("{\"X-Accel-Redirect\": \"/static/css/site.css\"}")).status == 500);
+  CHECK(client.get(send_file("{\"X-Sendfile\": \"/etc/passwd\"}")).status == 500);
+  CHECK(server.log_count("below no [[static]] root with internal = true") == 2);
+  CHECK(client.get("/kept/css/site.css").status == 404);  // the application's 404: its urls are its own
+  server.expect_clean_exit();
+}
+
+TEST_CASE("without an internal root X-Sendfile is a field like any other", "[process]") {
+  auto site = make_site();
+  const ServerOptions options = static_site(*site);
+  ServerProcess server(options, std::move(site));
+  server.wait_until_ready();
+  const HttpResponse sent = fetch(server.address(), send_file("{\"X-Sendfile\": \"/etc/passwd\"}"));
+  CHECK(sent.body == "ignored");
+  CHECK(sent.field("X-Sendfile") == "/etc/passwd");
+  server.expect_clean_exit();
+}
+
 }  // namespace
 }  // namespace stint::test

@@ -190,8 +190,11 @@ def stream(pieces):
 
 
 def flood():
-    while True:
-        yield b"x" * 1048576
+    try:
+        while True:
+            yield b"x" * 1048576
+    finally:
+        print("flood closed")
 
 
 def stepwise(until):
@@ -244,6 +247,10 @@ def application(environ, start_response):
     if path == "/fail-midway":
         start_response("200 OK", head)
         return fail_midway()
+    if path == "/send-file":
+        fields = json.loads(query.get("fields", "{}"))
+        start_response(query.get("status", "200 OK"), head[1:] + list(fields.items()) + [("Content-Length", "7")])
+        return iter([b"ignored", b"as well"]) if "iterator" in query else [b"ignored"]
     answer = pages.get(path)
     if answer is None:
         start_response("404 Not Found", head)

@@ -27,6 +27,8 @@ Settings far_from_defaults() {
                    .kill_rss = 1_GiB,
                    .at_once = 3,
                    .drain_timeout = 1min};
+  s.app.mount = "/shop/ü";
+  s.app.show_errors = true;
   s.app.retry_interrupted = false;
   s.app.warmup_requests = {"/", "/health?x=1"};
   s.http = {1ms, 2s, 3min, 4h, {1000}, 50, 9_KiB, 3_GiB, 10};
@@ -34,7 +36,7 @@ Settings far_from_defaults() {
              {ForwardedField::x_request_id, ForwardedField::forwarded, ForwardedField::x_forwarded_prefix},
              true,
              "X-Remote-User"};
-  s.static_roots = {{"/static/", "/srv/static"}, {"/media/", "/srv/media"}};
+  s.static_roots = {{"/static/", "/srv/static"}, {"/media/", "/srv/media", true}};
   s.control_socket = "/run/c.sock";
   s.log = {LogLevel::error, "/var/log/a", "%h \"%{User-Agent}i\"", "/var/log/e"};
   return s;

@@ -113,13 +113,13 @@ TEST_CASE("what a client sent cannot end or forge a line", "[http]") {
 TEST_CASE("json is one object a line with fixed keys", "[http]") {
   Example example;
   CHECK(example.line("json") ==
-        R"({"time":"2000-10-10T20:55:36Z","remote":"192.0.2.7","method":"GET","target":"/a/b?c=d&e",)"
+        R"({"time":"2000-10-10T20:55:36Z","remote":"192.0.2.7","user":"","method":"GET","target":"/a/b?c=d&e",)"
         R"("protocol":"HTTP/1.1","status":200,"bytes":1234,"took_us":1234567,"referer":"http://r/",)"
         R"("user_agent":"Mozilla/5.0 \"q\"","id":"r-1","worker":3})");
   example.entry = {};
   example.entry.target = "\"\\\n\x80";
   CHECK(example.line("json") ==
-        R"({"time":"1970-01-01T00:00:00Z","remote":"","method":"","target":"\"\\\u000a\u0080",)"
+        R"({"time":"1970-01-01T00:00:00Z","remote":"","user":"","method":"","target":"\"\\\u000a\u0080",)"
         R"("protocol":"","status":0,"bytes":0,"took_us":0,"referer":"","user_agent":"","id":"","worker":0})");
 }
 

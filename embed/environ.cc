@@ -187,12 +187,10 @@ bool EnvironBuilder::join(const Gil&, PyObject* environ, const Field& field, PyO
 }
 
 bool EnvironBuilder::add_fields(const Gil& gil, PyObject* environ, const Request& request) {
-  bool has_host = false;
   for (const HeaderField& given : request.fields) {
     Field* field = field_of(gil, given.name);
     if (field == nullptr) return false;
-    if (field->kind == Field::Kind::dropped) continue;
-    has_host = has_host || field->kind == Field::Kind::host;
+    if (field->kind == Field::Kind::dropped || field->kind == Field::Kind::host) continue;
 
     PyRef value = field->is_value_kept && given.value.size() <= longest_kept_value
                       ? PyRef::borrow(field->value.str(gil, given.value))
@@ -203,10 +201,10 @@ bool EnvironBuilder::add_fields(const Gil& gil, PyObject* environ, const Request
     if (existing == nullptr) return false;
     if (PyDict_GET_SIZE(environ) == size_before && !join(gil, environ, *field, existing, value.get())) return false;
   }
-  if (has_host || request.host.empty()) return true;
-  // HTTP/1.0 with an absolute target and no Host field: the target says which host is meant.
-  PyRef host = latin1(gil, request.host);
-  return host && PyDict_SetItem(environ, keys_[http_host].get(), host.get()) == 0;
+  // Which host is meant is the field's word, or an absolute target's, or a trusted proxy's.
+  if (request.host.empty()) return true;
+  PyObject* host = host_.str(gil, request.host);
+  return host != nullptr && PyDict_SetItem(environ, keys_[http_host].get(), host) == 0;
 }
 
 PyObject* EnvironBuilder::server_name_str(const Gil& gil, std::string_view address) {

@@ -111,7 +111,7 @@ class EnvironBuilder {
   PyRef empty_, on_, http_1_0_, http_1_1_, http_, https_;
   std::unordered_map<std::string, Field, NameHash, std::equal_to<>> fields_;  // bounded
   Field passing_;                                                             // of a name that fields_ has no room for
-  RepeatedText method_, server_address_, server_port_, remote_address_, remote_port_;
+  RepeatedText method_, host_, server_address_, server_port_, remote_address_, remote_port_;
 };
 
 }  // namespace stint::embed

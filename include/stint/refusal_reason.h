@@ -30,7 +30,7 @@ namespace stint {
   /* the two readings of a head differ (second_reading.h) */                                                         \
   REASON(second_reading)                                                                                             \
   /* what proxies in front say: fields, and the PROXY protocol */                                                    \
-  REASON(forwarded_schemes_disagree) REASON(no_proxy_header) REASON(proxy_line) REASON(proxy_line_too_long)          \
+  REASON(forwarded_schemes_disagree) REASON(no_proxy_header) REASON(proxy_untrusted) REASON(proxy_line) REASON(proxy_line_too_long)          \
   REASON(proxy_version) REASON(proxy_command) REASON(proxy_family) REASON(proxy_header_too_long)                     \
   REASON(proxy_addresses) REASON(proxy_tlvs) REASON(proxy_checksum)                                                  \
   /* the worker's */                                                                                                 \

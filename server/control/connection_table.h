@@ -8,6 +8,7 @@
 // is emptied, so that a reader who finds it busy finds the rest in place.
 #pragma once
 
+#include "stint/proxied_ends.h"
 #include "stint/result.h"
 #include "stint/unique_fd.h"
 
@@ -34,6 +35,15 @@ enum class SlotState : std::uint32_t {
 // The state of http::BodyDecoder in the middle of a body, opaque to this room.
 using BodyProgress = std::array<std::byte, 48>;
 
+// What the socket itself does not tell about a connection's peer.
+struct PeerRecord {
+  enum class Header : std::uint8_t { none, awaited, read };  // of the PROXY protocol
+  Header header = Header::none;
+  ProxiedEnds ends;  // read
+};
+
+using RequestIdText = std::array<char, 64>;  // ends with zeros where it is shorter
+
 inline constexpr std::size_t slot_size = 4096;
 
 struct alignas(64) ConnectionSlot {
@@ -53,9 +63,10 @@ struct alignas(64) ConnectionSlot {
   std::uint8_t keeps_alive = 0;  // the connection goes on after the answer
   std::uint8_t ends_with_connection = 0;  // the answer under way has no other end
   std::uint8_t has_body = 0;              // the request declared one: `progress` counts
-  std::array<char, 16> request_id{};
+  RequestIdText request_id{};
+  PeerRecord peer;
   BodyProgress progress{};
-  static constexpr std::size_t capacity = slot_size - 144;
+  static constexpr std::size_t capacity = slot_size - 240;
   std::array<char, capacity> bytes{};  // the request's head, then what was read behind it
 };
 static_assert(sizeof(ConnectionSlot) == slot_size);

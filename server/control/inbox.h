@@ -21,13 +21,14 @@
 namespace stint::control {
 
 struct HandoverHeader {
-  std::uint32_t version = 1;
+  std::uint32_t version = 2;
   std::uint32_t attempts = 0;  // workers that died at the request; not 0: environ["stint.retried"]
   std::uint32_t head_length = 0;
   std::uint32_t length = 0;  // of the bytes that follow: head, then what was read behind it; 0: idle connections
   std::uint8_t has_body = 0;
   std::uint8_t has_body_file = 0;
   BodyProgress progress{};
+  PeerRecord peer;  // of all connections in the packet
 };
 
 // A connection, or several idle ones, taken out of the inbox.

@@ -217,6 +217,9 @@ void append_item(std::string& out, const Part& part, const AccessEntry& entry) {
     case AccessItem::remote_address:
       optional_value(entry.endpoints.remote_address);
       break;
+    case AccessItem::peer_address:
+      optional_value(entry.peer_address);
+      break;
     case AccessItem::remote_port:
       optional_value(entry.endpoints.remote_port);
       break;

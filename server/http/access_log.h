@@ -16,8 +16,9 @@
 namespace stint::http {
 
 struct AccessEntry {
-  Endpoints endpoints;
-  std::string_view method;  // empty with `target` when the request was refused before it could be read
+  Endpoints endpoints;            // remote: the client, whom a trusted proxy may have told
+  std::string_view peer_address;  // who is connected: the client, or that proxy
+  std::string_view method;        // empty with `target` when the request was refused before it could be read
   std::string_view target;
   int version_minor = 1;
   std::span<const HeaderField> fields;

@@ -77,7 +77,7 @@ std::optional<Item> item_with(std::string_view argument, char letter) {
     case 'L':
       return argument == "id" ? std::optional(Item::request_id) : std::nullopt;
     case 'a':
-      return argument == "c" ? std::optional(Item::remote_address) : std::nullopt;
+      return argument == "c" ? std::optional(Item::peer_address) : std::nullopt;
     case 'P':
       return argument == "pid" ? std::optional(Item::process_id) : std::nullopt;
     case 'p':

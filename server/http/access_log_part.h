@@ -13,6 +13,7 @@ enum class AccessItem {
   absent,   // what Stint never knows: identd's name
   user,
   remote_address,
+  peer_address,
   remote_port,
   server_address,
   server_port,

@@ -68,6 +68,8 @@ class ForwardedRules {
   // with PROXY protocol twice: of the socket's own peer before its header is read, then of the client that it names.
   [[nodiscard]] bool trusts(const std::optional<IpAddress>& peer) const;
 
+  [[nodiscard]] bool trusts_somebody() const { return trusts_unix_ || !networks_.empty(); }
+
   // REQUIRES: trusts(the peer). The refusal is a 400, forwarded_schemes_disagree. Allocates only for a prefix that is
   // longer than std::string holds in place.
   [[nodiscard]] std::variant<Forwarded, Refusal> read(std::span<const HeaderField> fields) const;

@@ -64,7 +64,12 @@ class RequestParser {
   const RequestHead& head() const { return head_; }     // REQUIRES: complete
   std::size_t head_size() const { return head_size_; }  // REQUIRES: complete; bytes of `unread` that were the head
   const Refusal& refusal() const { return refusal_; }   // REQUIRES: refused
-  bool has_begun() const {                              // a byte of a request line has been seen (408 or silent close)
+  // Takes fields out of head().fields by their name. REQUIRES: complete.
+  template <class Predicate>
+  void drop_fields(Predicate is_dropped) {
+    std::erase_if(head_.fields, [&](const HeaderField& field) { return is_dropped(field.name); });
+  }
+  bool has_begun() const {  // a byte of a request line has been seen (408 or silent close)
     return now_.state != State::before_line && now_.state != State::empty_line_lf;
   }
   void reset();  // for the next request on this connection

@@ -31,7 +31,7 @@ std::optional<RunningRequest> read(const ConnectionSlot& slot, TimePoint now) {
   if (!is_running(state)) return std::nullopt;
   // Copied before anything is looked at: the worker may be writing.
   const std::int64_t began = slot.began;
-  const std::array<char, 16> id = slot.request_id;
+  const control::RequestIdText id = slot.request_id;
   std::array<char, longest_method + longest_target + 2> head;
   const std::size_t length = std::min<std::size_t>(slot.head_length, head.size());
   std::memcpy(head.data(), slot.bytes.data(), length);

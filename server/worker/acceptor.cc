@@ -93,13 +93,13 @@ void Acceptor::take_over(control::Handover handover) {
   for (UniqueFd& socket : handover.sockets) {
     if (services_.table.is_full()) {  // in the middle of a packet of idle connections: back with it
       const int fd = socket.get();
-      static_cast<void>(control::put_into_inbox(services_.inbox_put, {}, {}, {&fd, 1}));
+      static_cast<void>(control::put_into_inbox(services_.inbox_put, {.peer = handover.header.peer}, {}, {&fd, 1}));
       continue;
     }
     net::AddressText remote = net::remote_address_of(socket.get());
     Connection* connection = add(std::move(socket), std::move(remote));
     if (connection != nullptr && !is_idle) return connection->take_over(std::move(handover));
-    if (connection != nullptr) connection->take_over({});
+    if (connection != nullptr) connection->take_over({.header = {.peer = handover.header.peer}});
   }
 }
 

@@ -1,5 +1,6 @@
 #include "server/worker/connection.h"
 
+#include "server/http/proxy_header.h"
 #include "server/http/response_head.h"
 #include "server/worker/connection_services.h"
 #include "stint/assert.h"
@@ -31,13 +32,13 @@ Connection::Connection(ConnectionServices& services, std::size_t slot, UniqueFd 
       slot_(slot),
       shared_(services.shared_table.slot(slot)),
       socket_(std::move(socket)),
-      remote_(std::move(remote)),
-      local_(net::local_address_of(socket_.get())),
+      peer_(services.forwarded_rules, socket_.get(), std::move(remote), services.awaits_proxy_header),
       parser_(services.head_limits),
       writer_(queue_, *this, services.clock, services.takes_named_files) {}
 
 Result<void> Connection::start() {
   services_.deadlines.head.arm(*this, services_.loop.now());
+  shared_.peer(peer_.record());
   shared_.idle(socket_.get());
   return services_.loop.watch(socket_.get(), EPOLLIN, *this);
 }
@@ -146,7 +147,45 @@ void Connection::advance(std::string_view bytes) {
   }
 }
 
+// Before the first request, where proxy.protocol is on. There is no answer to a connection without one: whoever opened
+// it may not speak HTTP, and is not the proxy.
+Connection::Next Connection::read_proxy_header(std::string_view& bytes) {
+  const http::ProxyHeader header =
+      peer_.is_trusted()
+          ? http::read_proxy_header(bytes)
+          : http::ProxyHeader{.verdict = http::ProxyHeader::Verdict::refused, .reason = RefusalReason::proxy_untrusted};
+  switch (header.verdict) {
+    case http::ProxyHeader::Verdict::incomplete:
+      stash(bytes);
+      share_unused(unread_);
+      settle();
+      return Next::stop;
+    case http::ProxyHeader::Verdict::refused:
+      reject(header.reason);
+      return Next::stop;
+    case http::ProxyHeader::Verdict::complete:
+      break;
+  }
+  peer_.introduce(header.ends);
+  shared_.peer(peer_.record());
+  bytes.remove_prefix(header.size);
+  stash(bytes);
+  bytes = unread_;
+  share_unused(bytes);
+  if (!bytes.empty()) return Next::go_on;
+  settle();
+  return Next::stop;
+}
+
+// Closes without an answer.
+void Connection::reject(RefusalReason reason) {
+  services_.page.count_refusal(reason);
+  services_.log.debug("connection rejected", {{"reason", text_of(reason)}, {"client", peer_.address()}});
+  close();
+}
+
 Connection::Next Connection::read_head(std::string_view& bytes) {
+  if (peer_.awaits_header() && read_proxy_header(bytes) == Next::stop) return Next::stop;
   switch (parser_.parse(bytes)) {
     case http::RequestParser::Verdict::incomplete:
       stash(bytes);
@@ -176,6 +215,11 @@ Connection::Next Connection::read_head(std::string_view& bytes) {
   head_ = bytes.substr(0, parser_.head_size());
   bytes.remove_prefix(parser_.head_size());
   if (head.dropped_underscore_fields > 0) tell_of_dropped_fields();
+  sift_fields();
+  if (const std::optional<http::Refusal> refusal = peer_.refusal_of(head)) {
+    refuse(*refusal);
+    return Next::stop;
+  }
   state_ = State::reading_body;
   if (head.body == http::BodyKind::none) return begin_request(bytes);
   decoder_ = http::BodyDecoder(head, services_.max_body);
@@ -215,8 +259,9 @@ void Connection::tell_of_dropped_fields() {
   const unsigned dropped = parser_.head().dropped_underscore_fields;
   services_.page.count_dropped_fields(dropped);
   if (std::exchange(services_.has_told_of_dropped_fields, true)) return;
-  services_.log.warning("header fields with '_' in their name dropped",
-                        {{"count", dropped}, {"client", remote_.host}, {"next", "counting further ones in silence"}});
+  services_.log.warning(
+      "header fields with '_' in their name dropped",
+      {{"count", dropped}, {"client", peer_.address()}, {"next", "counting further ones in silence"}});
 }
 
 // The views of a parsed head point into the bytes it was parsed from. Where those bytes go before the request is
@@ -227,6 +272,12 @@ void Connection::keep_head() {
   head_ = head_bytes_;
   parser_.reset();
   STINT_ASSERT(parser_.parse(head_bytes_) == http::RequestParser::Verdict::complete);
+  sift_fields();
+}
+
+void Connection::sift_fields() {
+  if (!services_.forwarded_rules.trusts_somebody() || peer_.is_trusted()) return;
+  parser_.drop_fields([this](std::string_view name) { return services_.forwarded_rules.is_for_proxies_only(name); });
 }
 
 void Connection::refuse_unstored_body(const Error& error) {
@@ -278,32 +329,35 @@ void Connection::go_on() {
   advance(unread_);
 }
 
-void Connection::stamp_request() {
-  id_ = services_.request_ids.next();
+void Connection::stamp_request(std::string_view given_id) {
+  id_ = given_id.empty() ? services_.request_ids.next() : RequestId(given_id);
   began_ = std::chrono::steady_clock::now();
   began_wall_ = std::time(nullptr);
 }
 
 void Connection::serve(std::string_view rest) {
   const http::RequestHead& head = parser_.head();
-  stamp_request();
+  RequestOrigin origin;
+  peer_.describe(head, origin);
+  stamp_request(origin.request_id);
   const Request request{
       .method = head.method,
       .target = head.target,
+      .script_name = origin.forwarded.prefix,
       .path = head.path,
       .query = head.query,
-      .host = head.host,
+      .host = origin.host,
       .version_minor = head.version_minor,
       .fields = head.fields,
       .body = spool_.body(head.body != http::BodyKind::none),
-      .endpoints = {remote_.host, remote_.port, local_.host.empty() ? "localhost" : std::string_view(local_.host),
-                    local_.port.empty() ? "80" : std::string_view(local_.port)},
-      .scheme = "http",
-      .id = {id_.data(), id_.size()},
+      .endpoints = {origin.remote_address, origin.remote_port, origin.server_address, origin.server_port},
+      .scheme = origin.scheme,
+      .user = origin.user,
+      .id = id_.view(),
       .was_interrupted = attempts_ > 0,
   };
   state_ = State::calling;
-  shared_.calling(unstarted(rest), id_, began_, written_);
+  shared_.calling(unstarted(rest), id_.view(), began_, written_);
   writer_.begin(head.method, head.version_minor, head.wants_keep_alive);
   services_.dispatcher.dispatch(request, writer_, began_);
   writer_.finish();
@@ -315,9 +369,9 @@ void Connection::refuse(const http::Refusal& refusal) {
   shared_.closing();  // whoever came after us would have nothing to add
   services_.page.count_refusal(refusal.reason);
   services_.log.debug("request refused",
-                      {{"status", refusal.status}, {"reason", text_of(refusal.reason)}, {"client", remote_.host}});
+                      {{"status", refusal.status}, {"reason", text_of(refusal.reason)}, {"client", peer_.address()}});
   is_refused_ = true;
-  stamp_request();
+  stamp_request({});
   state_ = State::calling;
   // HEAD's answers have no body, and a method is known once the head is.
   writer_.begin(has_head_ ? parser_.head().method : std::string_view(), 1, false);
@@ -401,7 +455,7 @@ void Connection::note_that_client_left() {
 
 // The client left before its request had its turn.
 void Connection::leave_unserved() {
-  stamp_request();
+  stamp_request({});
   writer_.begin(parser_.head().method, 1, false);
   note_that_client_left();
   log_access();
@@ -439,9 +493,12 @@ void Connection::enter_idle() {
 
 void Connection::log_access() {
   if (!services_.access.is_on()) return;
-  const bool knows_request = has_head_;
+  static const http::RequestHead no_head;
+  RequestOrigin origin;
+  peer_.describe(has_head_ ? parser_.head() : no_head, origin);
   http::AccessEntry entry{
-      .endpoints = {remote_.host, remote_.port, local_.host, local_.port},
+      .endpoints = {origin.remote_address, origin.remote_port, origin.server_address, origin.server_port},
+      .peer_address = peer_.address(),
       .method = {},
       .target = {},
       .version_minor = 1,
@@ -451,11 +508,12 @@ void Connection::log_access() {
       .body_bytes = writer_.body_bytes(),
       .began = began_wall_,
       .took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began_),
-      .id = {id_.data(), id_.size()},
+      .user = origin.user,
+      .id = id_.view(),
       .worker = services_.worker_slot,
       .was_complete = queue_.is_empty() && !is_gone_ && !writer_.is_broken(),
   };
-  if (knows_request) {
+  if (has_head_) {
     const http::RequestHead& head = parser_.head();
     entry.method = head.method;
     entry.target = head.target;
@@ -495,6 +553,7 @@ void Connection::close() {
 void Connection::on_deadline() {
   switch (state_) {
     case State::idle:  // also a new connection that never said anything
+      if (peer_.awaits_header()) return reject(RefusalReason::no_proxy_header);
       if (!services_.is_stopping) services_.page.count_idle_timeout();
       return close();
     case State::reading_head:

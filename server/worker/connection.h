@@ -23,11 +23,12 @@
 #include "server/worker/deadlines.h"
 #include "server/worker/event_loop.h"
 #include "server/worker/output_queue.h"
+#include "server/worker/peer.h"
+#include "server/worker/request_ids.h"
 #include "server/worker/response_writer.h"
 #include "server/worker/shared_slot.h"
 #include "stint/unique_fd.h"
 
-#include <array>
 #include <chrono>
 #include <ctime>
 #include <string>
@@ -75,6 +76,9 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   Next read_head(std::string_view& bytes);
   Next read_body(std::string_view& bytes);
   Next begin_request(std::string_view& bytes);
+  Next read_proxy_header(std::string_view& bytes);
+  void reject(RefusalReason reason);
+  void sift_fields();                  // takes away fields of a stranger that only a proxy may send
   void stash(std::string_view bytes);  // keeps them in unread_ until the next event
   void keep_head();                    // the head's bytes move into head_bytes_, as what they lie in goes
   bool share_unstarted();              // writes down where the request stands; false: its body could not be stored
@@ -83,8 +87,8 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   void settle();  // nothing more can be done now: in a worker that drains, hand it over
 
   // Answering
-  void stamp_request();               // its id and its time
-  void serve(std::string_view rest);  // `rest`: what was read behind the request
+  void stamp_request(std::string_view given_id);  // its id (made, where none is given) and its time
+  void serve(std::string_view rest);              // `rest`: what was read behind the request
   void go_on();
   void refuse(const http::Refusal& refusal);
   void refuse_unstored_body(const Error& error);
@@ -109,8 +113,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   UniqueFd socket_;
   State state_ = State::idle;
 
-  const net::AddressText remote_;
-  const net::AddressText local_;
+  Peer peer_;
 
   std::string unread_;
   std::string head_bytes_;  // of the request at work, once they cannot stay where they were read
@@ -121,7 +124,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
 
   OutputQueue queue_;
   ResponseWriter writer_;
-  std::array<char, 16> id_{};
+  RequestId id_;
   std::chrono::steady_clock::time_point began_{};
   std::time_t began_wall_{};
   std::uint64_t read_ = 0;      // bytes taken from the connection, by whichever worker

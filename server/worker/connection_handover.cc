@@ -39,6 +39,8 @@ void Connection::share_unused(std::string_view bytes) {
 void Connection::take_over(control::Handover handover) {
   const control::HandoverHeader& header = handover.header;
   attempts_ = header.attempts;
+  peer_.resume(header.peer);
+  shared_.peer(peer_.record());
   read_ = net::read_bytes(socket_.get()).value_or(0);
   written_ = net::written_bytes(socket_.get()).value_or(0);
   if (header.length == 0) {
@@ -56,6 +58,7 @@ void Connection::take_over(control::Handover handover) {
   if (parser_.parse(head_bytes_) != http::RequestParser::Verdict::complete)
     return refuse({400, RefusalReason::handed_over_head});
   has_head_ = true;
+  sift_fields();
   state_ = State::reading_body;
   if (header.has_body != 0) {
     http::BodyProgress progress;
@@ -78,6 +81,7 @@ void Connection::settle() {
 
 bool Connection::hand_over() {
   control::HandoverHeader header;
+  header.peer = peer_.record();
   std::string bytes;
   switch (state_) {
     case State::idle:

@@ -4,6 +4,7 @@
 #include "server/control/connection_table.h"
 #include "server/control/status_page.h"
 #include "server/http/date.h"
+#include "server/http/forwarded.h"
 #include "server/http/request_parser.h"
 #include "server/worker/access_logger.h"
 #include "server/worker/connection_table.h"
@@ -53,7 +54,9 @@ struct ConnectionServices {
   const unsigned worker_slot;
   const http::HeadLimits head_limits;
   const Bytes max_body;
-  const bool takes_named_files;  // StaticFiles::takes_named_files
+  const http::ForwardedRules forwarded_rules;
+  const bool awaits_proxy_header;  // at the beginning of every connection
+  const bool takes_named_files;    // StaticFiles::takes_named_files
   EventLoop& loop;
   control::StatusPage& page;
   control::ConnectionTableView& shared_table;  // a slot for each of `table`

@@ -64,9 +64,10 @@ class Relief {
 
   // An idle connection's next bytes are read into its slot; the kernel knows whether, and how many.
   void relieve_idle(const ConnectionSlot& slot) {
-    if (!has_lost_bytes(slot)) return put_later(slot.socket);
+    if (!has_lost_bytes(slot)) return put_idle_later(slot);
     const std::optional<std::uint64_t> read = net::read_bytes(slot.socket);
     control::HandoverHeader header;
+    header.peer = slot.peer;
     if (!read || *read - slot.read_before >= ConnectionSlot::capacity) return answer(slot, Verdict::died);
     header.length = static_cast<std::uint32_t>(*read - slot.read_before);
     const bool is_put = put_patiently(header, {slot.bytes.data(), header.length}, {&slot.socket, 1});
@@ -87,7 +88,7 @@ class Relief {
     if (!is_complete) return cut(slot);
     if (slot.keeps_alive == 0) return end(slot);
     if (slot.length == slot.head_length && slot.length < ConnectionSlot::capacity) {
-      put_later(slot.socket);
+      put_idle_later(slot);
     } else {
       put_rest(slot) ? close(slot) : end(slot);
     }
@@ -110,8 +111,16 @@ class Relief {
   // RFC 9110 §9.2.1.
   static bool is_safe(std::string_view method) { return method == "GET" || method == "HEAD" || method == "OPTIONS"; }
 
-  void put_later(int idle_socket) {
-    idle_[idle_count_++] = idle_socket;
+  // Together with others, unless there is more to tell about it than a socket tells.
+  void put_idle_later(const ConnectionSlot& slot) {
+    if (slot.peer.header != control::PeerRecord::Header::none) {
+      control::HandoverHeader header;
+      header.peer = slot.peer;
+      put_patiently(header, {}, {&slot.socket, 1});
+      ::close(slot.socket);
+      return;
+    }
+    idle_[idle_count_++] = slot.socket;
     if (idle_count_ == idle_.size()) put_idle();
   }
 
@@ -119,12 +128,14 @@ class Relief {
   bool put_rest(const ConnectionSlot& slot) {
     if (!is_intact(slot)) return false;
     control::HandoverHeader header;
+    header.peer = slot.peer;
     header.length = slot.length - slot.head_length;
     return put_patiently(header, {slot.bytes.data() + slot.head_length, header.length}, {&slot.socket, 1});
   }
 
   bool put(const ConnectionSlot& slot, std::uint32_t attempts) {
     control::HandoverHeader header;
+    header.peer = slot.peer;
     header.attempts = attempts;
     header.head_length = slot.head_length;
     header.length = slot.length;

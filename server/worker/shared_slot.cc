@@ -1,5 +1,6 @@
 #include "server/worker/shared_slot.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace stint::worker {
@@ -47,11 +48,11 @@ void SharedSlot::unstarted(const Unstarted& request) {
   slot_.is_reading = 0;
 }
 
-void SharedSlot::calling(const Unstarted& request, const std::array<char, 16>& id, TimePoint began,
-                         std::uint64_t written_before) {
+void SharedSlot::calling(const Unstarted& request, std::string_view id, TimePoint began, std::uint64_t written_before) {
   describe(request);
   slot_.written_before = written_before;
-  slot_.request_id = id;
+  std::fill(std::copy_n(id.data(), std::min(id.size(), slot_.request_id.size()), slot_.request_id.begin()),
+            slot_.request_id.end(), '\0');
   slot_.began = std::chrono::duration_cast<std::chrono::nanoseconds>(began.time_since_epoch()).count();
   slot_.answered.store(0, std::memory_order_relaxed);
   store(SlotState::calling);

@@ -25,6 +25,8 @@ class SharedSlot {
   SharedSlot& operator=(const SharedSlot&) = delete;
 
   void idle(int socket);
+  // Whenever something becomes known of it. The keeper hands it on with the connection.
+  void peer(const control::PeerRecord& record) { slot_.peer = record; }
   // Bytes may leave the socket now that are written down nowhere yet; until one of the other calls. `read_before`: all
   // that were taken from the connection so far.
   void reading(std::uint64_t read_before);
@@ -47,7 +49,7 @@ class SharedSlot {
     std::uint32_t attempts = 0;
   };
   void unstarted(const Unstarted& request);
-  void calling(const Unstarted& request, const std::array<char, 16>& id, TimePoint began, std::uint64_t written_before);
+  void calling(const Unstarted& request, std::string_view id, TimePoint began, std::uint64_t written_before);
   // An interim answer (1xx) has gone out: `written` bytes in all on this connection.
   void wrote_before_answer(std::uint64_t written) { slot_.written_before = written; }
   // From here on a part of the answer may be out. Called again when more is known.

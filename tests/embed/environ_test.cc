@@ -92,7 +92,8 @@ TEST_CASE("a chunked body comes with the length it has when decoded (WSGI 21)") 
 }
 
 TEST_CASE("fields become HTTP_ keys, and repeated ones are joined (WSGI 7)") {
-  auto text = environ_of({.fields = {{"Host", "a.test"},
+  auto text = environ_of({.host = "a.test",
+                          .fields = {{"Host", "a.test"},
                                      {"X-Two", "1"},
                                      {"x-two", "2"},
                                      {"X-Two", "1"},

@@ -196,7 +196,7 @@ TEST_CASE("a broken packet is an error, its descriptors are closed, and the next
   const int before = open_descriptors();
   const HandoverHeader good{};
   HandoverHeader of_other_version;
-  of_other_version.version = 2;
+  of_other_version.version += 1;
   HandoverHeader too_long;
   too_long.length = 5;
   HandoverHeader without_file;

@@ -26,6 +26,7 @@ struct Example {
     ::setenv("TZ", "XYZ+02:30", 1);
     ::tzset();
     entry.endpoints = {"192.0.2.7", "40000", "10.0.0.1", "8080"};
+    entry.peer_address = "10.0.0.9";
     entry.method = "GET";
     entry.target = "/a/b?c=d&e";
     entry.fields = fields;
@@ -62,7 +63,7 @@ TEST_CASE("every directive says what Apache says", "[http]") {
   const struct {
     std::string_view format, line;
   } cases[] = {
-      {"%h %a %{c}a %A", "192.0.2.7 192.0.2.7 192.0.2.7 10.0.0.1"},
+      {"%h %a %{c}a %A", "192.0.2.7 192.0.2.7 10.0.0.9 10.0.0.1"},
       {"%l %u", "- -"},
       {"%{sec}t %{msec}t %{usec}t", "971211336 971211336000 971211336000000"},
       {"%{%Y-%m-%d %H:%M}t", "2000-10-10 18:25"},

@@ -1,5 +1,6 @@
-// corpus/invalid/STATUS-REASON-what-it-shows.http: refused with that status and reason, by the head or by the body.
-// corpus/valid/NAME.http: one whole request, understood as NAME.expected says.
+// tests/conformance/requests, held against the parser and the decoder alone:
+// invalid/STATUS-REASON-what-it-shows.http: refused with that status and reason, by the head or by the body.
+// valid/NAME.http: one whole request, understood as NAME.expected says.
 // Limits: message_reader.h.
 #include "tests/support/catch.h"
 #include "tests/unit/http/message_reader.h"
@@ -18,7 +19,7 @@ struct CorpusCase {
 };
 
 std::string folder(std::string_view kind) {
-  return std::string(STINT_SOURCE_DIR) + "/tests/unit/http/corpus/" + std::string(kind) + "/";
+  return std::string(STINT_REQUESTS_FOLDER) + "/" + std::string(kind) + "/";
 }
 
 std::vector<CorpusCase> corpus(std::string_view kind) {

@@ -3,8 +3,11 @@
 #include "tests/support/eventually.h"
 #include "tests/support/socket_address.h"
 
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sched.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 
 #include <cerrno>
 #include <charconv>
@@ -129,6 +132,22 @@ bool HttpClient::is_closed_within(std::chrono::milliseconds limit) {
 }
 
 void HttpClient::shut_down_writing() { shutdown(socket_.get(), SHUT_WR); }
+
+void HttpClient::reset() {
+  const linger at_once{1, 0};
+  setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  socket_.reset();
+}
+
+bool HttpClient::is_all_taken_within(std::chrono::milliseconds limit) {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  for (int unread = 0; std::chrono::steady_clock::now() < end; sched_yield()) {
+    if (ioctl(socket_.get(), SIOCOUTQ, &unread) != 0)
+      throw std::system_error(errno, std::generic_category(), "SIOCOUTQ");
+    if (unread == 0) return true;
+  }
+  return false;
+}
 
 bool HttpClient::fill(std::chrono::milliseconds limit) {
   pollfd waited{socket_.get(), POLLIN, 0};

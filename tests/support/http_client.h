@@ -44,6 +44,9 @@ class HttpClient {
   // The server has closed and nothing was unread; throws when bytes came instead. A reset is an end too.
   bool is_closed_within(std::chrono::milliseconds limit);
   void shut_down_writing();
+  void reset();  // leaves with RST instead of FIN
+  // Of a unix socket, whose sender is told: the server has read all that was sent. Busy waiting, for short waits.
+  bool is_all_taken_within(std::chrono::milliseconds limit);
 
  private:
   bool fill(std::chrono::milliseconds limit);  // false: end of the stream

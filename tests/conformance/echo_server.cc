@@ -1,0 +1,130 @@
+#include "tests/conformance/echo_server.h"
+
+#include "tests/conformance/request_cases.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+namespace stint::test {
+namespace {
+
+ServerOptions options_of(const std::string& callable, const std::string& calls_file) {
+  ServerOptions options;
+  options.module = "echo:" + callable;
+  options.directory = STINT_SOURCE_DIR "/tests/conformance/apps";
+  options.listen = {"127.0.0.1:0", "unix:echo.sock"};
+  options.set = limits_of_the_cases();
+  options.set.emplace_back("log.level", "\"debug\"");
+  options.set.emplace_back("app.env", "{ CALLS = \"" + calls_file + "\" }");
+  return options;
+}
+
+}  // namespace
+
+EchoServer::EchoServer(const std::string& callable) : EchoServer(callable, std::make_unique<TemporaryFolder>()) {}
+
+EchoServer::EchoServer(const std::string& callable, std::unique_ptr<TemporaryFolder> folder)
+    : calls_file_(folder->file("calls")), server_(options_of(callable, calls_file_), std::move(folder)) {
+  server_.wait_until_ready();
+  addresses_ = {server_.address(0), server_.address(1)};
+}
+
+std::uint64_t EchoServer::calls() const { return std::filesystem::file_size(calls_file_); }
+
+std::map<std::string, std::uint64_t> EchoServer::refused() const {
+  std::map<std::string, std::uint64_t> counts;
+  const boost::json::object status = server_.status();
+  for (const auto& [reason, count] : status.at("pool").at("totals").at("refused").as_object()) {
+    counts[std::string(reason)] = count.to_number<std::uint64_t>();
+  }
+  return counts;
+}
+
+void EchoServer::expect_clean_exit() {
+  server_.expect_clean_exit();
+  for (const std::string& text : {server_.log(), server_.output()}) {
+    const auto at = std::find_if(text.begin(), text.end(), [](char c) { return c != '\n' && (c < ' ' || c > '~'); });
+    CHECK(text.substr(std::min<std::size_t>(at - text.begin(), text.size())).substr(0, 200) == "");
+  }
+}
+
+void EchoServer::recycle() const {
+  const CommandResult result = server_.command({"recycle"});
+  INFO(result.error);
+  REQUIRE(result.exit_code == 0);
+}
+
+const char* text_of(Way way) {
+  switch (way) {
+    case Way::in_one_segment:
+      return "in one segment";
+    case Way::byte_by_byte:
+      return "byte by byte";
+    case Way::behind_a_pipelined_one:
+      return "pipelined behind a good one";
+    case Way::on_a_reused_connection:
+      return "on a reused connection";
+  }
+  return "";
+}
+
+unsigned requests_before(Way way) {
+  return way == Way::behind_a_pipelined_one || way == Way::on_a_reused_connection ? 1 : 0;
+}
+
+HttpClient send(const std::string& address, Way way, std::string_view bytes, std::string_view behind) {
+  HttpClient client(address);
+  std::string all;
+  switch (way) {
+    case Way::in_one_segment:
+      client.send(all.append(bytes).append(behind));
+      break;
+    case Way::byte_by_byte: {
+      const bool is_told = address.starts_with("unix:");
+      // The server lets a refused client read, not send for ever: what is left when the answer is there goes at once.
+      std::size_t at = 0;
+      for (; at < bytes.size() && !client.is_readable_within(0ms); ++at) {
+        client.send(bytes.substr(at, 1));
+        if (is_told) REQUIRE(client.is_all_taken_within(patience));
+      }
+      client.send(all.append(bytes.substr(at)).append(behind));
+      break;
+    }
+    case Way::behind_a_pipelined_one:
+      client.send(all.append(good_request).append(bytes).append(behind));
+      expect_good_answer(client);
+      break;
+    case Way::on_a_reused_connection:
+      client.send(good_request);
+      expect_good_answer(client);
+      client.send(all.append(bytes).append(behind));
+      break;
+  }
+  return client;
+}
+
+void expect_good_answer(HttpClient& client) {
+  const HttpResponse response = client.receive();
+  CHECK(response.status == 200);
+  CHECK(response.body == good_body);
+  CHECK_FALSE(response.announces_close());
+}
+
+void expect_refusal(HttpClient& client, int status) {
+  const HttpResponse response = client.receive();
+  CHECK(response.status == status);
+  CHECK(response.announces_close());
+  // Nothing that could be the client's own words.
+  CHECK(response.body == std::to_string(response.status) + " " + response.reason + "\n");
+  std::set<std::string> names;
+  for (const auto& [name, value] : response.fields) names.insert(name);
+  CHECK(names.size() == response.fields.size());
+  if (status == 405) CHECK(names.erase("Allow") == 1);
+  CHECK(names == std::set<std::string>{"Connection", "Content-Length", "Content-Type", "Date", "Server"});
+  CHECK(response.field("Content-Type") == "text/plain; charset=utf-8");
+  CHECK(response.field("Server") == "stint");
+  CHECK(client.receive_until_close() == "");  // a reset throws
+}
+
+}  // namespace stint::test

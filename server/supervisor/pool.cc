@@ -243,8 +243,9 @@ void Pool::advance() {
 }
 
 void Pool::apply(const Start& step, TimePoint now) {
-  // The overlap of a worker and its replacement does not count: an application that asks wants to know of siblings.
-  auto started = spawner_.start(step.slot, generation_, count_ > 1);
+  // Multiprocess even when it is alone: its replacement serves before it has stopped, so that "another process" may run
+  // the application at the same time (PEP 3333), and SIGTTIN gives it a sibling.
+  auto started = spawner_.start(step.slot, generation_, true);
   if (!started) {
     if (!has_been_ready_ && !Spawner::is_transient(started.error())) {
       if (!has_failed_start_) log_.error("cannot start", {{"pool", settings_.name}, {"error", started.error().text()}});

@@ -361,6 +361,13 @@ void Connection::serve(std::string_view rest) {
   writer_.begin(head.method, head.version_minor, head.wants_keep_alive);
   services_.dispatcher.dispatch(request, writer_, began_);
   writer_.finish();
+  if (writer_.was_short() && !is_gone_) {  // without a client the rest was not asked for
+    services_.log.error("answer short: the application gave less than its Content-Length",
+                        {{"method", request.method},
+                         {"target", request.target},
+                         {"request", request.id},
+                         {"next", "closing the connection"}});
+  }
   after_answer();
 }
 

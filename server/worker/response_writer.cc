@@ -21,7 +21,7 @@ void ResponseWriter::begin(std::string_view method, int version_minor, bool want
   has_sent_head_ = false;
   keeps_alive_ = wants_keep_alive;
   is_broken_ = false;
-  was_cut_ = false;
+  was_cut_ = was_short_ = false;
 }
 
 Result<void> ResponseWriter::set_head(std::string_view status, std::span<const HeaderField> fields) {
@@ -136,7 +136,7 @@ void ResponseWriter::finish() {
     send_head();
   }
   if (framing_ == BodyFraming::chunked) queue_.push(std::string_view("0\r\n\r\n"));
-  if (framing_ == BodyFraming::length && remaining_ > 0) is_broken_ = true;
+  if (framing_ == BodyFraming::length && remaining_ > 0) is_broken_ = was_short_ = true;
 }
 
 }  // namespace stint::worker

@@ -60,6 +60,7 @@ class ResponseWriter final : public ResponseSink {
   bool ends_with_connection() const { return framing_ == http::BodyFraming::until_close; }
   bool is_broken() const { return is_broken_; }  // shorter than promised, or aborted
   bool was_cut() const { return was_cut_; }      // the application gave more than its Content-Length
+  bool was_short() const { return was_short_; }  // or less, without having failed
   bool keeps_alive() const { return keeps_alive_ && !is_broken_; }
   int status() const { return head_.code(); }
   std::uint64_t body_bytes() const { return body_bytes_; }
@@ -87,6 +88,7 @@ class ResponseWriter final : public ResponseSink {
   bool keeps_alive_ = false;
   bool is_broken_ = false;
   bool was_cut_ = false;
+  bool was_short_ = false;
 };
 
 }  // namespace stint::worker

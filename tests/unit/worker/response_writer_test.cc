@@ -79,6 +79,7 @@ TEST_CASE("more than the declared length is cut, less is a broken answer", "[wor
   more.writer.finish();
   CHECK(more.writer.was_cut());
   CHECK_FALSE(more.writer.is_broken());
+  CHECK_FALSE(more.writer.was_short());
   CHECK(body_of(more.sent()) == "abcd");
 
   Bench less;
@@ -88,6 +89,7 @@ TEST_CASE("more than the declared length is cut, less is a broken answer", "[wor
   CHECK_FALSE(less.writer.is_complete());
   less.writer.finish();
   CHECK(less.writer.is_broken());
+  CHECK(less.writer.was_short());
   CHECK_FALSE(less.writer.keeps_alive());
 }
 

@@ -500,7 +500,7 @@ def file_wrapped(environ, start_response):
         file.seek(0, 2)
     if "closed" in options:
         file.close()
-    start_response("200 OK", headers)
+    start_response("200 OK", TEXT + headers)
     wrapper = environ["wsgi.file_wrapper"](file, 7)
     kept["file"], kept["wrapper"] = file, wrapper
     if "middleware" in options:

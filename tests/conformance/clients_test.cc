@@ -1,4 +1,4 @@
-// HTTP.md's rules that one request's bytes cannot show: clients that send slowly, too much or nothing, and clients that
+// Rules that one request's bytes cannot show: clients that send slowly, too much or nothing, and clients that
 // leave.
 #include "tests/conformance/echo_server.h"
 

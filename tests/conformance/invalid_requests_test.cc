@@ -1,4 +1,4 @@
-// Each file of requests/invalid against the real binary, in each way its bytes can come: HTTP.md's "a refused request"
+// Each file of requests/invalid against the real binary, in each way its bytes can come: all that README.md says of a refused request
 // as one check. The parser alone has the same files in tests/unit/http.
 #include "tests/conformance/echo_server.h"
 #include "tests/conformance/request_cases.h"

@@ -1,4 +1,4 @@
-// WSGI.md's statements 1 to 17, environ, as an application behind the real server sees it.
+// Statements 1 to 17, environ, as an application behind the real server sees it.
 #include "tests/conformance/wsgi_server.h"
 
 #include <boost/json/parse.hpp>

@@ -1,4 +1,4 @@
-// WSGI.md's statements 49 to 51, wsgi.file_wrapper, as a client sees it.
+// Statements 49 to 51, wsgi.file_wrapper, as a client sees it.
 #include "tests/conformance/wsgi_server.h"
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// WSGI.md's statements 18 to 25, wsgi.input, behind the real server.
+// Statements 18 to 25, wsgi.input, behind the real server.
 #include "tests/conformance/wsgi_server.h"
 
 namespace stint::test {

@@ -1,4 +1,4 @@
-// WSGI.md's statements 52 to 60: the process and the threads that an application finds itself in.
+// Statements 52 to 60: the process and the threads that an application finds itself in.
 #include "tests/conformance/wsgi_server.h"
 
 #include <signal.h>

@@ -1,4 +1,4 @@
-// WSGI.md's statements 26 to 48: start_response, write() and the iterable, as a client sees them.
+// Statements 26 to 48: start_response, write() and the iterable, as a client sees them.
 #include "tests/conformance/wsgi_server.h"
 
 #include <signal.h>

@@ -1,0 +1,65 @@
+"""What the suites share: their command line, what they count, and how an exception of README.md is met."""
+
+import argparse
+import subprocess
+import sys
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Case:
+    good = ()  # outcomes that need no exception
+    outcome = ""
+
+
+class Suite:
+    def __init__(self, description):
+        arguments = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        arguments.add_argument("--stint", type=Path, required=True)
+        arguments.add_argument("--foreign", type=Path, required=True, help="the folder that fetch.py filled")
+        arguments.add_argument("--only", default="", help="only cases with this in their name")
+        options = arguments.parse_args()
+        self.stint, self.folder, self.only = options.stint.resolve(), options.foreign.resolve(), options.only
+        self.venv = self.folder / "venv"
+        self.passed, self.excepted, self.failed = 0, 0, 0
+
+    def source(self, name):
+        """The one source distribution of that name."""
+        found = sorted(self.folder.glob(f"{name}-*"))
+        if len(found) != 1:
+            sys.exit(f"{self.folder} has {len(found)} folders {name}-*, not one; fetch.py makes it")
+        return found[0]
+
+    def stint_output(self, *arguments):
+        return subprocess.run([self.stint, *arguments], check=True, capture_output=True, text=True).stdout
+
+    @contextmanager
+    def case(self, name, listed):
+        """One test: its outcome is one of the good ones, or what README.md says of it."""
+        case = Case()
+        if self.only not in name:
+            listed.find(name)
+            case.outcome = "left out"
+        try:
+            yield case
+        except Exception as failure:
+            self.failed += 1
+            print(f"FAILED  {name}: {failure}", flush=True)
+            traceback.print_exc(limit=-4)
+            return
+        said = listed.find(name)
+        if said is None and case.outcome in case.good:
+            self.passed += 1
+        elif said == case.outcome:
+            self.excepted += 1
+        else:
+            self.failed += 1
+            print(f"FAILED  {name}: {case.outcome}; README.md: {said or 'not listed'}", flush=True)
+
+    def end(self, listed):
+        for pattern in listed.unmet():
+            self.failed += 1
+            print(f"FAILED  README.md lists {pattern}, and there is no such test", flush=True)
+        print(f"{self.passed} passed, {self.excepted} as the exceptions say, {self.failed} failed")
+        return 1 if self.failed else 0

@@ -17,7 +17,7 @@ import urllib.parse
 from exceptions import Exceptions
 from foreign import Suite
 from stint_server import Failure, StintServer, expect
-from wire import Wire
+from wire import Wire, calls
 
 # What gunicorn's parser is set to when a file sets nothing else.
 DEFAULTS = {"limit_request_line": 4094, "limit_request_fields": 100, "limit_request_field_size": 8190}
@@ -162,12 +162,6 @@ def pieces(data):
 
 
 # --- sending ------------------------------------------------------------------------------------------------------------
-def calls(port):
-    with Wire(port) as wire:
-        wire.send(b"GET /stint-calls HTTP/1.0\r\n\r\n")  # within the smallest limits that a file sets
-        return int(wire.answer().body)
-
-
 def send(wire, parts):
     for part in parts:
         if not wire.send(part):

@@ -117,3 +117,10 @@ class Wire:
         while self._receive():
             pass
         return self.unread
+
+
+def calls(port):
+    """How many requests apps/what_it_saw.py has answered; asked in few enough bytes for the smallest limits."""
+    with Wire(port) as wire:
+        wire.send(b"GET /stint-calls HTTP/1.0\r\n\r\n")
+        return int(wire.answer().body)

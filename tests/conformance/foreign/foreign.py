@@ -15,12 +15,14 @@ class Case:
 
 
 class Suite:
-    def __init__(self, description):
+    def __init__(self, description, **choices):
         arguments = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
         arguments.add_argument("--stint", type=Path, required=True)
         arguments.add_argument("--foreign", type=Path, required=True, help="the folder that fetch.py filled")
         arguments.add_argument("--only", default="", help="only cases with this in their name")
-        options = arguments.parse_args()
+        for name, values in choices.items():
+            arguments.add_argument(f"--{name}", choices=list(values), required=True)
+        self.options = options = arguments.parse_args()
         self.stint, self.folder, self.only = options.stint.resolve(), options.foreign.resolve(), options.only
         self.venv = self.folder / "venv"
         self.passed, self.excepted, self.failed = 0, 0, 0

@@ -68,6 +68,7 @@ class StintServer:
         }
         if venv:
             keys["app.venv"] = venv
+        env = (env or {}) | self.environment()
         if env:
             keys["app.env"] = env
         keys.update(settings or {})
@@ -77,6 +78,10 @@ class StintServer:
             self.process = subprocess.Popen(
                 [stint, "serve", "-c", file], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+
+    def environment(self):
+        """What the workers' environment has beyond the caller's wish."""
+        return {}
 
     def __enter__(self):
         try:

@@ -23,6 +23,7 @@ import django.core.servers.basehttp as basehttp
 from bridge import BridgedServer, Channel, Exchange, Sent, Unsendable, body_of, merged, request_of
 from exceptions import Exceptions
 from foreign import Suite
+from noting import NotingResult, judge
 from stint_server import PATIENCE, expect
 
 # Fewer tests than this that talk to Stint, and something here no longer does what it says.
@@ -200,20 +201,17 @@ def be_patient():
 
 # --- running ------------------------------------------------------------------------------------------------------------
 def runner_class():
-    import unittest
-
     from django.test.runner import DiscoverRunner
 
-    class Result(unittest.TextTestResult):
+    class Result(NotingResult):
         """Who failed, and who talked to Stint."""
 
         def __init__(self, *arguments, **named):
             super().__init__(*arguments, **named)
-            self.ran, self.served, self.wrong = set(), set(), {}
+            self.served = set()
 
         def startTest(self, test):
             super().startTest(test)
-            self.ran.add(test.id())
             self.before = through_stint
 
         def stopTest(self, test):
@@ -221,26 +219,6 @@ def runner_class():
             if through_stint > self.before:
                 self.served.add(test.id())
             super().stopTest(test)
-
-        def _note(self, test, error):
-            name = test.test_case.id() if hasattr(test, "test_case") else test.id()
-            self.wrong.setdefault(name, self._exc_info_to_string(error, test))
-
-        def addError(self, test, error):
-            self._note(test, error)
-            super().addError(test, error)
-
-        def addFailure(self, test, error):
-            self._note(test, error)
-            super().addFailure(test, error)
-
-        def addSubTest(self, test, subtest, error):
-            if error:
-                self._note(test, error)
-            super().addSubTest(test, subtest, error)
-
-        def printErrors(self):
-            pass  # only those that README.md does not list
 
     class Runner(DiscoverRunner):
         def get_resultclass(self):
@@ -278,20 +256,13 @@ def main():
         _shared.__exit__(None, None, None)
 
     result = runner.Runner.result
-    outcome_of = {name: listed.find(name) for name in result.ran}  # a row whose test ran is no leftover
-    for name, report in sorted(result.wrong.items()):
-        with suite.case(name, listed) as case:
-            case.outcome = "fails for root" if outcome_of[name] == "fails for root" and os.geteuid() == 0 else "fails"
-        if outcome_of[name] is None:
-            print(report, flush=True)
-    for name, said in outcome_of.items():
-        if said and name not in result.wrong and not (said == "fails for root" and os.geteuid() != 0):
-            with suite.case(name, listed) as case:
-                case.outcome = "passes"
-    suite.passed = result.testsRun - len(result.wrong) - len(result.skipped)
-    print(f"{len(result.served)} tests sent {through_stint} requests through Stint; skipped: {len(result.skipped)}")
-    for test, reason in result.skipped:
-        print(f"  skipped by Django: {test.id()}: {reason}")
+    is_root, as_root = os.geteuid() == 0, "fails for root"
+    judge(
+        suite, listed, result,
+        outcome=lambda said, report: as_root if said == as_root and is_root else None,
+        excused=lambda said: said == as_root and not is_root,
+    )  # fmt: skip
+    print(f"{len(result.served)} tests sent {through_stint} requests through Stint")
     with suite.case("enough tests go through Stint", listed) as case:
         least = LEAST_SERVED[suite.options.suite]
         case.good, case.outcome = ("enough",), "enough" if len(result.served) >= least else f"{len(result.served)} of {least}"

@@ -271,7 +271,8 @@ struct ValueReader::ByKind {
 
   StaticSettings static_root(const toml::table& table) {
     for (const auto& [name, item] : table) {
-      const auto is_it = [&](const StaticColumn& column) { return column.name == name.str(); };
+      // Bound to a name of its own: Clang before 16 captures no structured binding.
+      const auto is_it = [written = name.str()](const StaticColumn& column) { return column.name == written; };
       if (std::ranges::any_of(static_columns, is_it)) continue;
       std::vector<std::string_view> names;
       for (const StaticColumn& column : static_columns) names.push_back(column.name);

@@ -32,6 +32,8 @@ template <class... Cases>
 struct Overloaded : Cases... {
   using Cases::operator()...;
 };
+template <class... Cases>  // Clang before 17 does not deduce an aggregate's arguments by itself
+Overloaded(Cases...) -> Overloaded<Cases...>;
 
 json::object fields_of(const Message& message) {
   return std::visit(

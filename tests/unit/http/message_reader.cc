@@ -29,6 +29,12 @@ std::string visible(std::string_view bytes) {
   return text;
 }
 
+Message refused(const Refusal& refusal) {
+  return {Message::Verdict::refused, refusal.status, std::string(text_of(refusal.reason)), "", 0};
+}
+
+}  // namespace
+
 std::string describe(const RequestHead& head) {
   std::string text;
   const auto line = [&text](std::string_view name, std::string_view value) {
@@ -50,11 +56,10 @@ std::string describe(const RequestHead& head) {
   return text;
 }
 
-Message refused(const Refusal& refusal) {
-  return {Message::Verdict::refused, refusal.status, std::string(text_of(refusal.reason)), "", 0};
+std::string describe_body(std::string_view body) {
+  const std::string shown = body.size() <= 100 ? "[" + visible(body) + "]" : "";
+  return "body bytes: " + std::to_string(body.size()) + " " + shown + "\n";
 }
-
-}  // namespace
 
 Message read_message(const std::vector<std::string_view>& pieces, const HeadLimits& limits) {
   RequestParser parser(limits);
@@ -83,9 +88,7 @@ Message read_message(const std::vector<std::string_view>& pieces, const HeadLimi
       body_at += step.consumed;
       if (step.verdict == BodyDecoder::Verdict::refused) return refused(decoder.refusal());
       if (step.verdict == BodyDecoder::Verdict::complete) {
-        const std::string shown = body.size() <= 100 ? "[" + visible(body) + "]" : "";
-        return {Message::Verdict::complete, 0, "",
-                description + "body bytes: " + std::to_string(body.size()) + " " + shown + "\n", body_at};
+        return {Message::Verdict::complete, 0, "", description + describe_body(body), body_at};
       }
       if (step.consumed == 0) break;
     }

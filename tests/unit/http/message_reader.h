@@ -24,6 +24,10 @@ struct Message {
 };
 
 Message read_message(const std::vector<std::string_view>& pieces, const HeadLimits& limits = small_limits);
+// All that was understood of a head, and of a body.
+std::string describe(const RequestHead& head);
+std::string describe_body(std::string_view body);
+
 std::vector<std::string_view> cut_at(std::string_view bytes, std::size_t position);
 std::vector<std::string_view> cut_everywhere(std::string_view bytes);
 

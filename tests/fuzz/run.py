@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""Runs fuzzers: what is kept first, then new inputs for some seconds. ./dev fuzz calls it, and ctest for each target.
+
+    run.py --build build/fuzz                          every target, 60 seconds each
+    run.py --build build/fuzz --seconds 600 toml_loader
+    run.py --build build/fuzz --keep                   merge what was found interesting into corpus/
+
+Prints one row a target: executions, the processor's seconds they took, executions in one of those, edges covered,
+inputs of the growing corpus, the most memory, findings.
+Exit status 1 when there was a finding; its input is then in BUILD/findings/TARGET, and the command that replays it is
+printed.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+HTTP_CORPUS = HERE.parent / "unit" / "http" / "corpus"
+
+# What a target is started with beside what all are: how long its inputs are at most, and where more seeds are.
+MAX_LENGTH = {"inbox_packets": 2048, "access_log": 600, "response_head": 1000, "body_decoder": 2000, "toml_loader": 6000}
+OTHER_LENGTH = 4096
+SEEDS = {
+    "request_parser": [HTTP_CORPUS / "valid", HTTP_CORPUS / "invalid"],
+    "pipelined_requests": [HTTP_CORPUS / "valid", HTTP_CORPUS / "invalid"],
+    "differential": [HTTP_CORPUS / "valid", HTTP_CORPUS / "invalid"],
+    "toml_loader": [HERE.parent.parent / "config" / "examples"],
+}
+
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_stack_use_after_return=1:quarantine_size_mb=32",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+}
+
+
+def targets(build):
+    return sorted(path.name.removeprefix("fuzz_") for path in build.glob("fuzz_*") if os.access(path, os.X_OK))
+
+
+# Targets whose inputs are made of the same words as another's.
+DICTIONARY_OF = {"pipelined_requests": "request_parser", "differential": "request_parser"}
+
+
+def command(build, target, *options):
+    line = [str(build / f"fuzz_{target}"), f"-max_len={MAX_LENGTH.get(target, OTHER_LENGTH)}", "-timeout=60", "-rss_limit_mb=2048"]
+    dictionary = HERE / "dictionaries" / f"{DICTIONARY_OF.get(target, target)}.dict"
+    if dictionary.exists():
+        line.append(f"-dict={dictionary}")
+    return [*line, *options]
+
+
+def kept(target):
+    """The folders whose files are always run: the kept corpus, what was found once, and seeds of other tests."""
+    folders = [HERE / "corpus" / target, HERE / "found" / target, *SEEDS.get(target, [])]
+    return [str(folder) for folder in folders if folder.is_dir()]
+
+
+class Run:
+    """One run of one target."""
+
+    def __init__(self, build, target, seconds, growing):
+        self.target = target
+        self.findings_folder = build / "findings" / target
+        self.findings_folder.mkdir(parents=True, exist_ok=True)
+        growing.mkdir(parents=True, exist_ok=True)
+        before = set(self.findings_folder.iterdir())
+        line = command(build, target, f"-max_total_time={seconds}", "-print_final_stats=1",
+                       f"-artifact_prefix={self.findings_folder}/", str(growing), *kept(target))
+        fuzzer = subprocess.Popen(line, env={**SANITIZERS, **os.environ}, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        self.output = fuzzer.stdout.read()
+        _, status, used = os.wait4(fuzzer.pid, 0)
+        fuzzer.returncode = self.status = os.waitstatus_to_exitcode(status)
+        self.cpu_seconds = used.ru_utime + used.ru_stime
+        self.findings = sorted(set(self.findings_folder.iterdir()) - before)
+        self.executions = self.statistic("number_of_executed_units")
+        self.peak_mib = self.statistic("peak_rss_mb")
+        covered = re.findall(r"cov: (\d+)", self.output)
+        self.edges = int(covered[-1]) if covered else 0
+        self.inputs = sum(1 for _ in growing.iterdir())
+
+    def statistic(self, name):
+        found = re.search(rf"stat::{name}:\s*(\d+)", self.output)
+        return int(found.group(1)) if found else 0
+
+    def is_good(self):
+        return self.status == 0 and not self.findings
+
+    def report(self, build):
+        print(f"\n{self.target}: the end of what it said (exit status {self.status}):")
+        print("".join(f"  | {line}\n" for line in self.output.splitlines()[-60:]))
+        for finding in self.findings:
+            print(f"  The input: {finding} ({finding.stat().st_size} bytes)")
+            print(f"  Replay:    {build / ('fuzz_' + self.target)} {finding}")
+            print(f"  Smaller:   {build / ('fuzz_' + self.target)} -minimize_crash=1 -runs=100000 {finding}")
+            print(f"  Keep it:   mkdir -p {HERE / 'found' / self.target} && cp {finding} {HERE / 'found' / self.target}/NAME")
+
+
+def keep(build, target, growing):
+    """Replaces corpus/TARGET by the smallest files that reach what all known inputs together reach."""
+    folder = HERE / "corpus" / target
+    with tempfile.TemporaryDirectory(dir=build) as made:
+        # Seeds of other tests come first: what they reach is kept where they are.
+        seeds = [str(path) for path in SEEDS.get(target, []) if path.is_dir()]
+        merged, seeded = pathlib.Path(made) / "merged", pathlib.Path(made) / "seeded"
+        merged.mkdir()
+        seeded.mkdir()
+        for seed in seeds:
+            for path in pathlib.Path(seed).iterdir():
+                if path.is_file():
+                    shutil.copy(path, seeded / path.name)
+        known = {path.name for path in seeded.iterdir()}
+        sources = [str(path) for path in (growing, folder) if path.is_dir()]
+        into = seeded if seeds else merged
+        # By edges alone, not by how often one is passed: a tenth of the files.
+        subprocess.run(command(build, target, "-merge=1", "-use_counters=0", str(into), *sources), env={**SANITIZERS, **os.environ}, check=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        fresh = [path for path in into.iterdir() if path.name not in known]
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for path in fresh:
+            shutil.copy(path, folder / path.name[:16])
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    print(f"{target}: {len(fresh)} inputs, {size / 1024:.0f} KiB kept in {folder}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, required=True, help="the folder that the preset fuzz was built in")
+    parser.add_argument("--seconds", type=int, default=60, help="for each target (60)")
+    parser.add_argument("--short", action="store_true", help="start from what is kept alone, and forget new inputs")
+    parser.add_argument("--keep", action="store_true", help="run nothing; merge the growing corpus into the kept one")
+    parser.add_argument("target", nargs="*", help="all of them when none is named")
+    given = parser.parse_args()
+    build = given.build.resolve()
+    all_targets = targets(build)
+    if not all_targets:
+        parser.error(f"no fuzzers in {build}: ./dev fuzz builds them")
+    for target in given.target:
+        if target not in all_targets:
+            parser.error(f"no target {target}; there are {', '.join(all_targets)}")
+
+    runs = []
+    for target in given.target or all_targets:
+        growing = build / "corpus" / target
+        if given.keep:
+            keep(build, target, growing)
+            continue
+        if given.short:
+            with tempfile.TemporaryDirectory(dir=build) as folder:
+                runs.append(Run(build, target, given.seconds, pathlib.Path(folder)))
+        else:
+            print(f"{target}: {given.seconds} s …", flush=True)
+            runs.append(Run(build, target, given.seconds, growing))
+        if not runs[-1].is_good():
+            runs[-1].report(build)
+    if runs:
+        print(f"\n{'target':<20} {'executions':>12} {'CPU s':>7} {'per CPU s':>9} {'edges':>6} {'inputs':>6} {'MiB':>5}  findings")
+        for run in runs:
+            rate = run.executions / max(run.cpu_seconds, 0.01)
+            print(f"{run.target:<20} {run.executions:>12} {run.cpu_seconds:>7.0f} {rate:>9.0f} {run.edges:>6} {run.inputs:>6} "
+                  f"{run.peak_mib:>5}  {'none' if run.is_good() else len(run.findings) or 'failed'}")
+    sys.exit(0 if all(run.is_good() for run in runs) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,8 @@
 // - what is accepted is written so that the bytes read back as exactly these fields: the application's but hop-by-hop
 //   ones, Date and Server once, our framing, Connection, one empty line at the end; whatever the strings contained, no
 //   line was made of them;
-// - framing follows RFC 9112 §6: never two ways to tell the end.
+// - framing follows RFC 9112 §6: never two ways to tell the end;
+// - the same for the fields of an answer 103, which has no framing at all.
 #include "server/http/response_head.h"
 
 #include "tests/fuzz/promise.h"
@@ -114,6 +115,21 @@ void check_written(const http::ResponseHead& head, const Fields& given, std::str
   promise(framing != BodyFraming::length || lengths == 1, "a length is told", text);
 }
 
+void check_early_hints(const Fields& given, const std::vector<HeaderField>& fields, bool are_fit) {
+  std::string text = "before";
+  if (const auto written = http::append_early_hints(text, fields); !written) {
+    promise(!are_fit, "fields that are fit for an answer are fit for hints", written.error().text());
+    promise(text == "before", "after an error nothing is written");
+    return;
+  }
+  const Written hints = read(text.substr(6));
+  Fields kept;
+  for (const auto& field : given)
+    if (!is_hop_by_hop(field.first) && lower(field.first) != "content-length") kept.push_back(field);
+  promise(hints.status_line == "HTTP/1.1 103 Early Hints" && hints.fields == kept, "hints are exactly these fields",
+          text);
+}
+
 void check(FuzzedDataProvider& input) {
   http::ResponseHead head;
   // Twice: the second head is the one of the next answer on the same connection, in the same memory.
@@ -130,7 +146,9 @@ void check(FuzzedDataProvider& input) {
     }
     const bool was_set = head.is_set();
     const std::string before(head.lines());
-    if (const auto set = head.set(status, fields); !set) {
+    const auto set = head.set(status, fields);
+    check_early_hints(given, fields, set.has_value());
+    if (!set) {
       promise(!set.error().text().empty(), "an error is a sentence");
       promise(set.error().text().find_first_of("\r\n") == std::string::npos, "an error is one line",
               set.error().text());

@@ -21,7 +21,7 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-HTTP_CORPUS = HERE.parent / "unit" / "http" / "corpus"
+HTTP_CORPUS = HERE.parent / "conformance" / "requests"
 
 # What a target is started with beside what all are: how long its inputs are at most, and where more seeds are.
 MAX_LENGTH = {

@@ -1,6 +1,7 @@
 #include "embed/runtime.h"
 
 #include "embed/application_import.h"
+#include "embed/django_caches.h"
 #include "embed/interpreter.h"
 #include "embed/wsgi_application.h"
 
@@ -32,6 +33,7 @@ std::unique_ptr<Application> PythonRuntime::load(std::vector<StartStep>& steps, 
   std::unique_ptr<Application> application;
   PyRef callable = import_application(gil, options_.app->module, failure);
   if (callable) application = WsgiApplication::make(gil, std::move(callable), options_, failure);
+  if (application) make_django_caches(gil);
   steps.push_back({"import", since(begin)});
   if (application == nullptr) failure.step = "import";
   return application;

@@ -22,6 +22,10 @@ DATABASES = {
         "CONN_MAX_AGE": None if "SMOKE_PERSISTENT" in os.environ else 0,
     }
 }
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "broken": {"BACKEND": "no_such_module.Cache"},
+}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 100_000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 50
 DATA_UPLOAD_MAX_NUMBER_FILES = 3

@@ -17,4 +17,5 @@ urlpatterns = [
     path("café/<str:name>", views.non_ascii, name="non-ascii"),
     path("fails", views.fails),
     path("connection", views.connection_in_use),
+    path("cache", views.cache_in_use),
 ]

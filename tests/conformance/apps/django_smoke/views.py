@@ -5,6 +5,7 @@ import time
 
 from django.conf import settings
 from django.core.signals import request_finished
+from django.core.cache import caches
 from django.db import connection
 from django.db.backends.signals import connection_created
 from django.http import FileResponse, HttpResponse, JsonResponse, RawPostDataException, StreamingHttpResponse
@@ -129,3 +130,15 @@ def connection_in_use(request):
         cursor.execute("SELECT 1")
         answer = cursor.fetchone()[0]
     return JsonResponse({"pid": os.getpid(), "answer": answer})
+
+
+caches_seen = []
+
+
+def cache_in_use(request):
+    if "alias" in request.GET:
+        return HttpResponse(repr(caches[request.GET["alias"]]))
+    client = caches["default"]
+    if not any(client is seen for seen in caches_seen):
+        caches_seen.append(client)
+    return JsonResponse({"clients": len(caches_seen)})

@@ -231,6 +231,24 @@ TEST_CASE("WSGI 61: build_absolute_uri gives the URL that the client asked for",
   site.server.expect_clean_exit();
 }
 
+TEST_CASE("WSGI 61: below app.mount Django's URLs begin with it, without FORCE_SCRIPT_NAME", "[conformance]") {
+  if (is_skipped()) return;
+  SmokeOptions options;
+  options.set = {{"app.mount", "\"/shop\""}};
+  SmokeSite site(options);
+  HttpClient client(site.address());
+  const boost::json::object urls = json_of(client.get("/shop/urls/a%20b/?q"));
+  CHECK(text_of(urls, "path") == "/shop/urls/a b/");
+  CHECK(text_of(urls, "path_info") == "/urls/a b/");
+  CHECK(text_of(urls, "script_prefix") == "/shop/");
+  CHECK(text_of(urls, "absolute") == "http://localhost/shop/urls/a%20b/?q");
+  CHECK(text_of(urls, "of_another") == "http://localhost/shop/urls/");
+  CHECK(client.get("/shop").status == 404);  // Django's: no view at its root
+  CHECK(client.get("/urls/").status == 404);
+  CHECK(client.get("/shop/page").status == 200);
+  site.server.expect_clean_exit();
+}
+
 TEST_CASE("WSGI 61: CSRF protection finds its token in a chunked POST", "[conformance]") {
   if (is_skipped()) return;
   SmokeSite site;

@@ -1,5 +1,5 @@
-// Each file of requests/invalid against the real binary, in each way its bytes can come: all that README.md says of a refused request
-// as one check. The parser alone has the same files in tests/unit/http.
+// Each file of requests/invalid against the real binary, in each way its bytes can come: all that README.md says of a
+// refused request as one check. The parser alone has the same files in tests/unit/http.
 #include "tests/conformance/echo_server.h"
 #include "tests/conformance/request_cases.h"
 

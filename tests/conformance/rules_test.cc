@@ -71,5 +71,15 @@ TEST_CASE("every test that the table of rules names is there", "[conformance]") 
   }
 }
 
+TEST_CASE("every numbered WSGI statement has a case of its number, and every such case a statement", "[conformance]") {
+  const std::set<std::string> stated = all_found(table(), std::regex("\n\\| (\\d+) \\|"));
+  std::set<std::string> cased;
+  for (const std::string& name : names_of_tests("conformance")) {
+    cased.merge(all_found(name, std::regex("^WSGI (\\d+): ")));
+  }
+  CHECK(stated.size() == 61);
+  CHECK(cased == stated);
+}
+
 }  // namespace
 }  // namespace stint::test

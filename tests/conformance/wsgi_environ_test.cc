@@ -62,6 +62,28 @@ TEST_CASE("WSGI 5: SCRIPT_NAME and PATH_INFO together are the path", "[conforman
   server.expect_clean_exit();
 }
 
+TEST_CASE("WSGI 5: below app.mount that is the SCRIPT_NAME, and what is beside it is not this application's",
+          "[conformance]") {
+  ServerOptions options;
+  options.set = {{"app.mount", "\"/x\""}};
+  WsgiServer server("mounted", options);
+  const std::pair<const char*, const char*> below[] = {{"/x", ""},           {"/x/", "/"},         {"/x//", "//"},
+                                                       {"/x/a%20b", "/a b"}, {"/x/../x", "/../x"}, {"/%78/y", "/y"}};
+  for (const auto& [target, path_info] : below) {
+    INFO(target);
+    const boost::json::object environ = boost::json::parse(server.text(std::string(target) + "?q")).as_object();
+    CHECK(shown(environ, "SCRIPT_NAME") == "/x");
+    CHECK(shown(environ, "PATH_INFO") == path_info);
+    CHECK(shown(environ, "QUERY_STRING") == "q");
+    CHECK(shown(environ, "REQUEST_URI") == std::string(target) + "?q");
+  }
+  for (const char* target : {"/", "/xy", "/X", "/y/x", "//x"}) {
+    INFO(target);
+    CHECK(fetch(server.address(), target).status == 404);
+  }
+  server.expect_clean_exit();
+}
+
 TEST_CASE("WSGI 6: CONTENT_TYPE and CONTENT_LENGTH are there when the client sent them, and have no twin",
           "[conformance]") {
   WsgiServer server(plain_or_validated());
@@ -253,6 +275,32 @@ TEST_CASE("WSGI 17: environ has the extra keys, the server's own with its prefix
     INFO(key);
     CHECK((key.find('.') == key.npos || key.starts_with("wsgi.") || key.starts_with("stint.")));
   }
+  server.expect_clean_exit();
+}
+
+TEST_CASE("WSGI 17: early hints go out at once to clients of HTTP/1.1, and not at all to those of HTTP/1.0",
+          "[conformance]") {
+  WsgiServer server(plain_or_validated());
+  const std::string raised =
+      "['TypeError', 'TypeError', 'ValueError', 'ValueError', 'TypeError', 'ValueError', 'TypeError'] RuntimeError";
+  const std::string until = server.file("until");
+  HttpClient client(server.address());
+  client.send("GET /hints?until=" + until + " HTTP/1.1\r\nHost: a\r\n\r\n");
+  const HttpResponse first = client.receive(), second = client.receive();
+  CHECK(first.status == 103);
+  CHECK(first.fields ==
+        HttpFields{{"Link", "</style.css>; rel=preload; as=style"}, {"Link", "</two.js>; rel=preload"}});
+  CHECK(second.fields == HttpFields{{"Link", "</late.css>; rel=preload"}});
+  CHECK_FALSE(client.is_readable_within(50ms));
+  server.folder().write("until", "");
+  CHECK(client.receive().body == raised);
+  CHECK(client.get("/hello").status == 200);
+
+  HttpClient old_client(server.address());
+  old_client.send("GET /hints HTTP/1.0\r\n\r\n");
+  const HttpResponse only = old_client.receive();
+  CHECK(only.status == 200);
+  CHECK(only.body == raised);
   server.expect_clean_exit();
 }
 

@@ -80,6 +80,29 @@ def errors_late(environ, start_response):
     return answer(start_response, environ["stint.request_id"])
 
 
+@case
+def hints(environ, start_response):
+    """Early hints twice, then the answer when the file `until` is there; what wrong calls raise is its body."""
+    early_hints = environ["wsgi.early_hints"]
+    early_hints([("Link", "</style.css>; rel=preload; as=style"), ("Link", "</two.js>; rel=preload")])
+    early_hints([("Link", "</late.css>; rel=preload"), ("Connection", "close")])
+    if "until" in query_of(environ):
+        wait_for(query_of(environ)["until"])
+    raised = []
+    for wrong in ("text", (), [("Link", "a\r\nb: c")], [("Li nk", "a")], [("Link", 1)], [("Link", "\u20ac")], None):
+        try:
+            raised.append(early_hints(wrong))
+        except (TypeError, ValueError) as error:
+            raised.append(type(error).__name__)
+    write = start_response("200 OK", list(TEXT))
+    write(repr(raised).encode())
+    try:
+        early_hints([("Link", "</never.css>")])
+    except RuntimeError:
+        write(b" RuntimeError")
+    return []
+
+
 # --- wsgi.input ---------------------------------------------------------------------------------------------------------
 
 
@@ -346,6 +369,7 @@ def class_application(environ, start_response):
     return wsgi_cases.ClassApplication(environ, start_response)
 
 
+mounted = wsgi_cases.environ_as_json
 class_itself = wsgi_cases.ClassApplication
 an_object = wsgi_cases.CallableObject.Inner()
 a_partial = wsgi_cases.partial

@@ -59,8 +59,6 @@ const char* text_of(Way way) {
   switch (way) {
     case Way::in_one_segment:
       return "in one segment";
-    case Way::byte_by_byte:
-      return "byte by byte";
     case Way::behind_a_pipelined_one:
       return "pipelined behind a good one";
     case Way::on_a_reused_connection:
@@ -80,17 +78,6 @@ HttpClient send(const std::string& address, Way way, std::string_view bytes, std
     case Way::in_one_segment:
       client.send(all.append(bytes).append(behind));
       break;
-    case Way::byte_by_byte: {
-      const bool is_told = address.starts_with("unix:");
-      // The server lets a refused client read, not send for ever: what is left when the answer is there goes at once.
-      std::size_t at = 0;
-      for (; at < bytes.size() && !client.is_readable_within(0ms); ++at) {
-        client.send(bytes.substr(at, 1));
-        if (is_told) REQUIRE(client.is_all_taken_within(patience));
-      }
-      client.send(all.append(bytes.substr(at)).append(behind));
-      break;
-    }
     case Way::behind_a_pipelined_one:
       client.send(all.append(good_request).append(bytes).append(behind));
       expect_good_answer(client);
@@ -102,6 +89,40 @@ HttpClient send(const std::string& address, Way way, std::string_view bytes, std
       break;
   }
   return client;
+}
+
+std::deque<HttpClient> send_byte_by_byte(const std::string& address, const std::vector<std::string_view>& requests,
+                                         std::string_view behind) {
+  const bool is_told = address.starts_with("unix:");
+  struct Sending {
+    HttpClient& client;
+    std::string_view left;
+    std::size_t piece;
+    bool is_done = false;
+  };
+  std::deque<HttpClient> clients;
+  std::vector<Sending> all;
+  for (const std::string_view request : requests) {
+    all.push_back({clients.emplace_back(address), request, request.size() / 1000 + 1});
+  }
+  const auto goes_on = [](const Sending& one) { return !one.is_done; };
+  while (std::any_of(all.begin(), all.end(), goes_on)) {
+    for (Sending& one : all) {
+      if (one.is_done) continue;
+      // A refused client may read, not send for ever: what is left when the answer is there goes at once.
+      one.is_done = one.left.size() == 0 || one.client.is_readable_within(0ms);
+      if (one.is_done) {
+        one.client.send(std::string(one.left).append(behind));
+      } else {
+        one.client.send(one.left.substr(0, one.piece));
+        one.left.remove_prefix(std::min(one.piece, one.left.size()));
+      }
+    }
+    for (Sending& one : all) {
+      if (is_told && !one.is_done) REQUIRE(one.client.is_all_taken_within(patience));
+    }
+  }
+  return clients;
 }
 
 void expect_good_answer(HttpClient& client) {

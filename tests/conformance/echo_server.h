@@ -9,6 +9,7 @@
 #include <boost/json/value.hpp>
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -47,7 +48,6 @@ inline constexpr std::string_view good_body = "good\n";
 
 enum class Way {
   in_one_segment,
-  byte_by_byte,  // each a segment of its own, and over a unix socket each read by itself
   behind_a_pipelined_one,
   on_a_reused_connection,
 };
@@ -56,6 +56,12 @@ unsigned requests_before(Way way);  // good ones, which the way sends and whose 
 
 // Sends `bytes` in that way and `behind` in one piece after it; what is to be received next is the answer to `bytes`.
 HttpClient send(const std::string& address, Way way, std::string_view bytes, std::string_view behind);
+
+// A connection for each of `requests`. Each byte is a segment of its own, over a unix socket also read by itself: byte
+// n of each goes out before byte n+1 of any, so that the server has them to read while others are sent. (Of the few
+// long ones a thousandth part counts as a byte.) `behind` follows.
+std::deque<HttpClient> send_byte_by_byte(const std::string& address, const std::vector<std::string_view>& requests,
+                                         std::string_view behind);
 
 void expect_good_answer(HttpClient& client);
 

@@ -43,7 +43,25 @@ TEST_CASE("each refused request in one segment: one answer, no call, nothing beh
   expect_each_refused(Way::in_one_segment);
 }
 
-TEST_CASE("each refused request byte by byte", "[conformance]") { expect_each_refused(Way::byte_by_byte); }
+TEST_CASE("each refused request byte by byte", "[conformance]") {
+  EchoServer server;
+  const pid_t worker = server.worker();
+  for (const std::string& address : server.addresses()) {
+    for (const std::vector<InvalidCase>& group : in_groups(invalid_cases())) {
+      std::vector<std::string_view> requests;
+      for (const InvalidCase& one : group) requests.push_back(one.bytes);
+      std::deque<HttpClient> clients = send_byte_by_byte(address, requests, behind);
+      for (std::size_t i = 0; i < group.size(); ++i) {
+        INFO(group[i].name << ", byte by byte, " << address);
+        expect_refusal(clients[i], group[i].status);
+      }
+    }
+  }
+  CHECK(server.calls() == 0);
+  CHECK(server.refused() == counted(invalid_cases(), server.addresses().size()));
+  CHECK(server.worker() == worker);
+  server.expect_clean_exit();
+}
 
 TEST_CASE("each refused request pipelined behind a good one, whose answer is whole", "[conformance]") {
   expect_each_refused(Way::behind_a_pipelined_one);
@@ -57,30 +75,26 @@ TEST_CASE("each refused request on a reused connection", "[conformance]") {
 // next.
 TEST_CASE("each refused request while its worker retires", "[conformance]") {
   EchoServer server;
-  const auto cases = invalid_cases();
-  constexpr std::size_t group = 25;
-  for (std::size_t first = 0; first < cases.size(); first += group) {
-    const std::size_t end = std::min(first + group, cases.size());
+  for (const std::vector<InvalidCase>& group : in_groups(invalid_cases())) {
     const pid_t worker = server.worker();
     const std::uint64_t calls_before = server.calls();
     std::deque<HttpClient> clients;
-    for (std::size_t i = first; i < end; ++i) {
-      HttpClient& client = clients.emplace_back(server.addresses()[i % 2]);
+    for (const InvalidCase& one : group) {
+      HttpClient& client = clients.emplace_back(server.addresses()[clients.size() % 2]);
       client.send(good_request);
       expect_good_answer(client);
-      client.send(std::string_view(cases[i].bytes).substr(0, cases[i].bytes.size() / 2));
+      client.send(std::string_view(one.bytes).substr(0, one.bytes.size() / 2));
     }
     server.recycle();
-    for (std::size_t i = first; i < end; ++i) {
-      INFO(cases[i].name);
-      HttpClient& client = clients[i - first];
-      client.send(cases[i].bytes.substr(cases[i].bytes.size() / 2).append(behind));
-      expect_refusal(client, cases[i].status);
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      INFO(group[i].name);
+      clients[i].send(group[i].bytes.substr(group[i].bytes.size() / 2).append(behind));
+      expect_refusal(clients[i], group[i].status);
     }
-    CHECK(server.calls() == calls_before + (end - first));
+    CHECK(server.calls() == calls_before + group.size());
     REQUIRE(eventually([&] { return !is_running(worker); }));
   }
-  CHECK(server.refused() == counted(cases, 1));
+  CHECK(server.refused() == counted(invalid_cases(), 1));
   server.expect_clean_exit();
 }
 

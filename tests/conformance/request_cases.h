@@ -5,6 +5,7 @@
 //   valid/what-it-shows.expected               what has to be understood of it
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,5 +34,18 @@ struct ValidCase {
 
 std::vector<InvalidCase> invalid_cases();
 std::vector<ValidCase> valid_cases();
+
+// In groups for tests that have several connections at a time, each of cases of about the same size.
+template <class Case>
+std::vector<std::vector<Case>> in_groups(std::vector<Case> cases) {
+  constexpr std::size_t most = 25;
+  std::sort(cases.begin(), cases.end(), [](const Case& a, const Case& b) { return a.bytes.size() < b.bytes.size(); });
+  std::vector<std::vector<Case>> groups;
+  for (Case& one : cases) {
+    if (groups.empty() || groups.back().size() == most) groups.emplace_back();
+    groups.back().push_back(std::move(one));
+  }
+  return groups;
+}
 
 }  // namespace stint::test

@@ -64,7 +64,31 @@ TEST_CASE("each valid request in one segment is what the application sees", "[co
   expect_each_understood(Way::in_one_segment);
 }
 
-TEST_CASE("each valid request byte by byte", "[conformance]") { expect_each_understood(Way::byte_by_byte); }
+TEST_CASE("each valid request byte by byte", "[conformance]") {
+  const std::string callable = GENERATE("application", "validated");
+  EchoServer server(callable);
+  const pid_t worker = server.worker();
+  for (const std::string& address : server.addresses()) {
+    for (const std::vector<ValidCase>& group : in_groups(valid_cases())) {
+      const std::uint64_t calls_before = server.calls();
+      std::vector<std::string_view> requests;
+      unsigned calls = 0;
+      for (const ValidCase& one : group) {
+        requests.push_back(one.bytes);
+        calls += calls_of(one);
+      }
+      std::deque<HttpClient> clients = send_byte_by_byte(address, requests, good_request);
+      for (std::size_t i = 0; i < group.size(); ++i) {
+        INFO(group[i].name << ", byte by byte, " << address << ", " << callable);
+        expect_understood(clients[i], group[i]);
+      }
+      CHECK(server.calls() == calls_before + calls);
+    }
+  }
+  CHECK(server.refused().empty());
+  CHECK(server.worker() == worker);
+  server.expect_clean_exit();
+}
 
 TEST_CASE("each valid request pipelined behind a good one", "[conformance]") {
   expect_each_understood(Way::behind_a_pipelined_one);
@@ -76,24 +100,20 @@ TEST_CASE("each valid request on a reused connection", "[conformance]") {
 
 TEST_CASE("each valid request while its worker retires", "[conformance]") {
   EchoServer server("validated");
-  const auto cases = valid_cases();
-  constexpr std::size_t group = 25;
-  for (std::size_t first = 0; first < cases.size(); first += group) {
-    const std::size_t end = std::min(first + group, cases.size());
+  for (const std::vector<ValidCase>& group : in_groups(valid_cases())) {
     const pid_t worker = server.worker();
     std::deque<HttpClient> clients;
-    for (std::size_t i = first; i < end; ++i) {
-      HttpClient& client = clients.emplace_back(server.addresses()[i % 2]);
+    for (const ValidCase& one : group) {
+      HttpClient& client = clients.emplace_back(server.addresses()[clients.size() % 2]);
       client.send(good_request);
       expect_good_answer(client);
-      client.send(std::string_view(cases[i].bytes).substr(0, cases[i].bytes.size() / 2));
+      client.send(std::string_view(one.bytes).substr(0, one.bytes.size() / 2));
     }
     server.recycle();
-    for (std::size_t i = first; i < end; ++i) {
-      INFO(cases[i].name);
-      HttpClient& client = clients[i - first];
-      client.send(cases[i].bytes.substr(cases[i].bytes.size() / 2).append(good_request));
-      expect_understood(client, cases[i]);
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      INFO(group[i].name);
+      clients[i].send(group[i].bytes.substr(group[i].bytes.size() / 2).append(good_request));
+      expect_understood(clients[i], group[i]);
     }
     REQUIRE(eventually([&] { return !is_running(worker); }));
   }

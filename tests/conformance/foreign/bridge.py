@@ -7,6 +7,7 @@ environ and a real wsgi.input all the same.
 
 import http.client
 import io
+import os
 import select
 import socket
 import sys
@@ -86,6 +87,7 @@ class Exchange:
         self.channel = channel
         kind, self.environ, _ = channel.receive()
         expect("Stint hands a request over", kind == "environ", kind)
+        self.given = []  # what the application gave for a body; a file that it sent is not in it
         self.environ |= {
             "wsgi.input": RemoteInput(channel),
             "wsgi.errors": RemoteErrors(channel),
@@ -99,7 +101,11 @@ class Exchange:
             if exc_info:
                 raise exc_info[1].with_traceback(exc_info[2]) from None
             raise
-        return lambda data: ask(self.channel, "write", data)
+        return self.write
+
+    def write(self, data):
+        ask(self.channel, "write", data)
+        self.given.append(data)
 
     def serve(self, application):
         """Calls the application as Stint calls it, and hands it what Stint does next. What it raises is raised here too,
@@ -107,12 +113,16 @@ class Exchange:
         try:
             result = application(self.environ, self.start_response)
             descriptor = result.descriptor() if isinstance(result, FileWrapper) else None
+            if descriptor is not None:
+                self.given = None
             self.channel.send("returned", getattr(result, "block_size", 0), descriptor)
             iterator = iter(result)
             while True:
                 kind, _, _ = self.channel.receive()
                 if kind == "next":
                     item = next(iterator, self)
+                    if item is not self:
+                        self.given.append(item)
                     self.channel.send(*(("end",) if item is self else ("item", item)))
                     continue
                 if hasattr(result, "close"):
@@ -173,11 +183,17 @@ def host_of(environ):
 
 def request_of(environ, body):
     """The bytes of the request that an environ of a test stands for."""
+    if "REQUEST_METHOD" not in environ:
+        raise Unsendable("no method")
     path = environ.get("PATH_INFO") or "/"
     if not path.startswith("/"):
         raise Unsendable(f"PATH_INFO {path!r}")
     target = urllib.parse.quote(path.encode("latin-1"), safe=TARGET_SAFE)
-    if query := environ.get("QUERY_STRING"):
+    raw, question, _ = environ.get("REQUEST_URI", "").partition("?")
+    if raw.startswith("/") and urllib.parse.unquote_to_bytes(raw).decode("latin-1") == path:
+        target = urllib.parse.quote(raw, safe=TARGET_SAFE + "%")
+    query = environ.get("QUERY_STRING", "")
+    if query or question:
         target += "?" + urllib.parse.quote(query.encode("latin-1"), safe=QUERY_SAFE)
     lines = [f"{environ['REQUEST_METHOD']} {target} HTTP/1.1", f"Host: {host_of(environ)}"]
     for key, value in environ.items():
@@ -192,8 +208,12 @@ def request_of(environ, body):
 
 def body_of(environ):
     """What the client of this environ sends: as much as its CONTENT_LENGTH says."""
+    if "wsgi.input" not in environ:
+        raise Unsendable("no body")
     size = int(environ.get("CONTENT_LENGTH") or 0)
     body = environ["wsgi.input"].read(size) if size else b""
+    if size and hasattr(environ["wsgi.input"], "seekable") and environ["wsgi.input"].seekable():
+        environ["wsgi.input"].seek(-len(body), os.SEEK_CUR)  # a redirect may have it sent again
     if len(body) < size:
         raise Unsendable(f"a body of {len(body)} bytes with CONTENT_LENGTH {size}")
     return body
@@ -202,7 +222,10 @@ def body_of(environ):
 class Sent:
     """A request on its own connection; a thread takes the answer, so that nothing stands still while we serve it."""
 
+    count = 0
+
     def __init__(self, server, request, method):
+        Sent.count += 1
         self.answer, self.failure = None, None
         self.server = server
         self.connection = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
@@ -219,7 +242,7 @@ class Sent:
         try:
             answer = http.client.HTTPResponse(self.connection, method=self.method)
             answer.begin()
-            answer.body = answer.read()
+            answer.body, answer.method = answer.read(), self.method
             self.answer = answer
         except Exception as failure:
             self.failure = failure
@@ -235,11 +258,19 @@ class Sent:
         connection, _ = self.server.listener.accept()
         return Exchange(Channel(connection))
 
-    def end(self):
-        """The answer, complete."""
+    def _wait(self):
         self.thread.join(PATIENCE)
         self.connection.close()
         self.answered_read.close()
+
+    def end_of_failure(self):
+        """The answer to a call that raised; None when it came cut."""
+        self._wait()
+        return self.answer
+
+    def end(self):
+        """The answer, complete."""
+        self._wait()
         if self.failure:
             raise Failure(f"no whole answer to {self.method}: {self.failure!r}") from self.failure
         expect("the answer ends", self.answer is not None)
@@ -255,9 +286,67 @@ def merged(environ, seen):
             expect(f"{key} arrives as it was sent", seen.get(key) == sent.strip(" \t"), seen.get(key), value)
     result = dict(seen)
     for key, value in environ.items():
-        if is_sent(key) or key in ("HTTP_HOST", "SERVER_PROTOCOL") or key in ("wsgi.input", "wsgi.errors", "wsgi.file_wrapper"):
+        if is_sent(key) or key in ("HTTP_HOST", "SERVER_PROTOCOL") or key == "wsgi.input":
             continue
         default = {"wsgi.url_scheme": "http", "SCRIPT_NAME": "", "REMOTE_ADDR": "127.0.0.1"}.get(key)
+        if isinstance(value, io.StringIO):  # a test that looks at its own wsgi.errors
+            result[key] = value
+        if key == "wsgi.file_wrapper":
+            default = FileWrapper
         if key not in seen or (default is not None and value != default):
             result[key] = value
     return result
+
+
+class Refused(Failure):
+    """Stint answered by itself: the request never reached the application."""
+
+
+class Carried:
+    """One request of a test, carried to its application through Stint, and the answer that came over the wire."""
+
+    def __init__(self, server, environ, application):
+        request, method = request_of(environ, body_of(environ)), environ["REQUEST_METHOD"]
+        sent = Sent(server, request, method)
+        exchange = sent.exchange()
+        if exchange is None:
+            raise Refused(f"Stint itself answers {sent.end().status} to {method} {environ.get('PATH_INFO')}")
+        exchange.environ = merged(environ, exchange.environ)
+        self.status, self.headers = None, []
+
+        def start_response(status, headers, exc_info=None):
+            write = exchange.start_response(status, list(headers), exc_info)
+            self.status, self.headers = status, list(headers)
+            return write
+
+        try:
+            exchange.serve(lambda environ, _: application(environ, start_response))
+        except BaseException:
+            answer = sent.end_of_failure()
+            expect("an exception is answered 500, or leaves the answer cut", answer is None or answer.status == 500, answer)
+            raise
+        self.answer = sent.end()
+        self.compare_heads()
+        if exchange.given is not None:
+            self.compare_body(b"".join(exchange.given))
+
+    def compare_heads(self):
+        """The status and every field that the application gave are on the wire."""
+        status = f"{self.answer.status} {self.answer.reason}"
+        expect("the status is the application's", status == self.status, status, self.status)
+        fields = [(name.lower(), value.strip(" \t")) for name, value in self.answer.getheaders()]
+        for name, value in self.headers:
+            field = (name.lower(), value.strip(" \t"))
+            expect("each field is on the wire", field in fields or is_without_length(self.answer, field), field, fields)
+
+    def compare_body(self, body):
+        """What the application gave, up to the length that it said."""
+        if self.answer.method == "HEAD" or self.answer.status in (204, 304):
+            body = b""
+        length = next((int(value) for name, value in self.headers if name.lower() == "content-length"), len(body))
+        expect("the body is the application's", self.answer.body == body[:length], self.answer.body[:200], body[:200])
+
+
+def is_without_length(answer, field):
+    """RFC 9110 8.6: no Content-Length in an answer 204; in 304 it would speak of another answer."""
+    return field[0] == "content-length" and answer.status in (204, 304)

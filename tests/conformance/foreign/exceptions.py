@@ -26,7 +26,7 @@ class Exceptions:
     def find(self, name):
         """What Stint does instead, as the table says it; None when nothing is said about that name."""
         for pattern, outcome, _why in self.rows:
-            if fnmatch.fnmatchcase(name, pattern):
+            if name == pattern or fnmatch.fnmatchcase(name, pattern):
                 self.met.add(pattern)
                 return outcome
         return None

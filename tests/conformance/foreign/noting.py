@@ -1,4 +1,4 @@
-"""unittest's results, held against the exceptions of README.md."""
+"""The results of unittest, and of others in its form, held against the exceptions of README.md."""
 
 import re
 import unittest
@@ -9,7 +9,7 @@ class NotingResult(unittest.TextTestResult):
 
     def __init__(self, *arguments, **named):
         super().__init__(*arguments, **named)
-        self.ran, self.wrong = set(), {}
+        self.ran, self.wrong, self.left_out = set(), {}, {}
 
     def startTest(self, test):
         super().startTest(test)
@@ -32,6 +32,10 @@ class NotingResult(unittest.TextTestResult):
             self._note(test, error)
         super().addSubTest(test, subtest, error)
 
+    def addSkip(self, test, reason):
+        self.left_out[test.id()] = reason
+        super().addSkip(test, reason)
+
     def printErrors(self):
         pass  # only those that README.md does not list: judge() does it
 
@@ -45,10 +49,12 @@ def as_said(said, report):
 
 
 def judge(suite, listed, result, outcome=lambda said, report: None, excused=lambda said: False):
-    """One case for each test that failed, or that should have. `outcome` names a failure of a kind of its own; `excused`: a
+    """`result` is a NotingResult, or has its three: `ran`, `wrong` with reports, and `left_out` with reasons.
+
+    One case for each test that failed, or that should have. `outcome` names a failure of a kind of its own; `excused`: a
     row that need not come true here."""
     said_of = {name: listed.find(name) for name in sorted(result.ran | result.wrong.keys())}
-    suite.passed += result.testsRun - len(result.wrong) - len(result.skipped)
+    suite.passed += len(result.ran - result.wrong.keys() - result.left_out.keys())
     for name, said in said_of.items():
         if name in result.wrong:
             with suite.case(name, listed) as case:
@@ -58,5 +64,5 @@ def judge(suite, listed, result, outcome=lambda said, report: None, excused=lamb
         elif said and not said.startswith("passes") and not excused(said):
             with suite.case(name, listed) as case:
                 case.outcome = "passes"
-    for test, reason in result.skipped:
-        print(f"  skipped by itself: {test.id()}: {reason}")
+    for name, reason in result.left_out.items():
+        print(f"  skipped by itself: {name}: {reason}")

@@ -30,7 +30,7 @@ NOT_RUN = "not run"
 SETTINGS = {
     "max_request_header_size": lambda value: {"http.max_header_size": f"{value}B"},
     "max_request_body_size": lambda value: {"http.max_body": f"{value}B"},
-    "trusted_proxy": lambda value: {"proxy.trusted": ["127.0.0.0/8"]} if "[proxy]" in suite.stint_output("config", "default") else {},
+    "trusted_proxy": lambda value: {"proxy.trusted": ["127.0.0.0/8"]},
 }
 servers = {}  # one Stint for each application and its settings
 

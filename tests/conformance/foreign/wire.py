@@ -119,8 +119,8 @@ class Wire:
         return self.unread
 
 
-def calls(port):
+def calls(port, greeting=b""):
     """How many requests apps/what_it_saw.py has answered; asked in few enough bytes for the smallest limits."""
     with Wire(port) as wire:
-        wire.send(b"GET /stint-calls HTTP/1.0\r\n\r\n")
+        wire.send(greeting + b"GET /stint-calls HTTP/1.0\r\n\r\n")
         return int(wire.answer().body)

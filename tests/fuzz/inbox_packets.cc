@@ -64,7 +64,10 @@ void check_taken(const control::InboxEnds& inbox, const control::Handover& taken
   const auto second = control::take_from_inbox(inbox.take.get());
   promise(second.has_value() && second->has_value(), "it can be taken again");
   promise((*second)->bytes == taken.bytes && (*second)->sockets.size() == taken.sockets.size(), "it is the same again");
-  promise(std::memcmp(&(*second)->header, &taken.header, sizeof taken.header) == 0, "its header is the same again");
+  const control::HandoverHeader &first = taken.header, &other = (*second)->header;
+  promise(other.attempts == first.attempts && other.head_length == first.head_length &&
+              other.has_body == first.has_body && other.progress == first.progress,
+          "its header is the same again");
 }
 
 void check(std::string_view input) {

@@ -59,7 +59,7 @@ DICTIONARY_OF = {"pipelined_requests": "request_parser", "differential": "reques
 
 def command(build, target, *options):
     longest = MAX_LENGTH.get(target, OTHER_LENGTH)
-    line = [str(build / f"fuzz_{target}"), f"-max_len={longest}", "-timeout=60", "-rss_limit_mb=2048"]
+    line = [str(build / f"fuzz_{target}"), f"-max_len={longest}", "-timeout=120", "-rss_limit_mb=2048"]
     dictionary = HERE / "dictionaries" / f"{DICTIONARY_OF.get(target, target)}.dict"
     if dictionary.exists():
         line.append(f"-dict={dictionary}")

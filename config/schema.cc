@@ -14,7 +14,7 @@ constexpr Duration longest = hours(24 * 365);
 #define IN(member) +[](Settings& settings) -> auto& { return settings.member; }
 
 constexpr Key key_table[] = {
-    {"listen", Listeners{IN(listen)}, R"(["127.0.0.1:8000"])", "", ChangeCost::restart,
+    {"listen", Listeners{IN(listen)}, R"(["127.0.0.1:8000"])", "", ChangeCost::new_generation,
      R"(Where to listen: "127.0.0.1:8000", "[::1]:8000", "unix:/run/stint/site.sock". Port 0 lets the kernel choose one.
 When neither this file nor the command line names a listener, the environment's PORT does (on 0.0.0.0).)"},
 
@@ -67,6 +67,15 @@ For requests that would take all memory; larger than `max_rss`. 0: never.)"},
 
     {"app.warmup.requests", Targets{IN(app.warmup_requests)}, "[]", "", ChangeCost::recycle,
      R"(Requests that a new worker answers to itself before it serves anybody: ["/"].)"},
+
+    {"reload.settle", Time{IN(reload.settle), shortest, longest, true}, R"("1s")", "", ChangeCost::nothing,
+     R"(How long the workers of a new generation have to stay alive, ready, before they take over from the old one. 0: not at all.)"},
+    {"reload.canary.workers", Number{IN(reload.canary.workers), 0, 1024}, "0", "", ChangeCost::nothing,
+     R"(So many workers of a new generation serve first, beside the old one. 0, or as many as there are: all take over together.)"},
+    {"reload.canary.requests", Number{IN(reload.canary.requests), 1, 1'000'000'000}, "100", "", ChangeCost::nothing,
+     "Requests that they answer before the others start."},
+    {"reload.canary.max_errors", Number{IN(reload.canary.max_errors), 0, 1'000'000'000}, "0", "", ChangeCost::nothing,
+     "More answers of 500 and above than this, and the old generation goes on alone."},
 
     {"http.head_timeout", Time{IN(http.head_timeout), shortest, longest, false}, R"("10s")", "", ChangeCost::recycle,
      "Time for a request's head, from its first byte to its last."},
@@ -126,6 +135,8 @@ constexpr Table table_table[] = {
     {"app.workers", "The worker processes."},
     {"app.recycle", "When a worker is replaced by a fresh one. No connection is cut by it."},
     {"app.warmup", "What a worker does before it serves."},
+    {"reload", "How a new generation of workers, with new code and settings, takes over from the old one."},
+    {"reload.canary", "A few workers of a new generation that serve before the others."},
     {"http", "Limits for clients."},
     {"proxy", "Proxies and load balancers in front of Stint: whose word about the client counts."},
     {"static", "Files served without the application. One [[static]] for each folder."},

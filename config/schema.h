@@ -4,6 +4,7 @@
 #pragma once
 
 #include "stint/settings.h"
+#include "stint/settings_change.h"
 
 #include <span>
 #include <string>
@@ -107,14 +108,6 @@ inline constexpr StaticColumn static_columns[] = {
      "true: no client reaches these files by the url; the application has one of them sent as its answer, with the "
      "field\n"
      "X-Sendfile: PATH (below `root`) or X-Accel-Redirect: URL (below `url`)."},
-};
-
-// What the running server has to do for a new value to count.
-enum class ChangeCost {
-  nothing,         // the supervisor takes it up as it is
-  recycle,         // workers are replaced one by one
-  new_generation,  // all workers are replaced, and the new ones must start well first
-  restart,         // the supervisor itself has to start again
 };
 
 struct Key {

@@ -55,7 +55,22 @@ struct ValueWriter {
     return "{ " +
            joined(variables, [](const auto& v) { return toml_string(v.first) + " = " + toml_string(v.second); }) + " }";
   }
-  std::string operator()(const StaticRoots&) const { return {}; }
+  std::string operator()(const StaticRoots& kind) const {
+    const auto table = [](const StaticSettings& root) {
+      return "{ " +
+             joined(static_columns,
+                    [&root](const StaticColumn& column) {
+                      return std::string(column.name) + " = " + column_text(column, root);
+                    }) +
+             " }";
+    };
+    return "[" + joined(value_of(kind.in, settings), table) + "]";
+  }
+
+  static std::string column_text(const StaticColumn& column, const StaticSettings& root) {
+    if (const auto* in = std::get_if<std::string StaticSettings::*>(&column.in)) return toml_string(root.**in);
+    return root.*std::get<bool StaticSettings::*>(column.in) ? "true" : "false";
+  }
 };
 
 std::string header(const Table& table) {
@@ -74,12 +89,8 @@ std::string static_tables(const Key& key, const StaticRoots& kind, const Setting
   std::string text;
   for (const StaticSettings& root : value_of(kind.in, settings)) {
     text += "\n[[" + std::string(key.path) + "]]" + origin + "\n";
-    for (const StaticColumn& column : static_columns) {
-      const auto* in = std::get_if<std::string StaticSettings::*>(&column.in);
-      const std::string value = in ? toml_string(root.**in)
-                                   : std::string(root.*std::get<bool StaticSettings::*>(column.in) ? "true" : "false");
-      text += std::string(column.name) + " = " + value + "\n";
-    }
+    for (const StaticColumn& column : static_columns)
+      text += std::string(column.name) + " = " + ValueWriter::column_text(column, root) + "\n";
   }
   return text;
 }

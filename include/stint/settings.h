@@ -85,6 +85,20 @@ struct StaticSettings {
   bool operator==(const StaticSettings&) const = default;
 };
 
+// Of a new generation, `workers` serve first, for `requests`; more than `max_errors` answers of 500 and above end it.
+struct CanarySettings {
+  unsigned workers = 0;  // 0: none; all workers take over together
+  std::uint64_t requests = 0;
+  std::uint64_t max_errors = 0;
+  bool operator==(const CanarySettings&) const = default;
+};
+
+struct ReloadSettings {
+  Duration settle{};  // a new generation that is ready has to stay alive so long before it takes over
+  CanarySettings canary;
+  bool operator==(const ReloadSettings&) const = default;
+};
+
 struct LogSettings {
   LogLevel level = LogLevel::info;
   std::string access;  // path, "-" (stdout) or "" (off)
@@ -98,6 +112,7 @@ struct Settings {
   AppSettings app;
   HttpSettings http;
   ProxySettings proxy;
+  ReloadSettings reload;
   std::vector<StaticSettings> static_roots;  // [[static]]
   std::string control_socket;                // [control] socket; empty: the default place
   LogSettings log;

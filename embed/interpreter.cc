@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <string>
 
 namespace stint::embed {
@@ -89,13 +90,17 @@ void call_at_exit(const Gil&, const char* module_name, const char* function) {
 Result<void> start_interpreter(const RuntimeOptions& options) {
   const std::string& directory = options.app->directory;
   if (::chdir(directory.c_str()) != 0) return system_error("enter app.directory " + directory);
+  // Where a deploy switches a link, this worker goes on importing from the folder that it started with.
+  std::error_code unknown;
+  const std::string place = std::filesystem::current_path(unknown).string();
+  if (unknown) return Error{unknown, "find out where app.directory " + directory + " leads"};
   // Python's own handler set-up, which is left out, would do it: its sockets expect EPIPE, not the signal.
   std::signal(SIGPIPE, SIG_IGN);
   auto initialized = initialize(options);
   if (!initialized.has_value()) return initialized.error();
   watch_forks();
   const Gil gil = gil_of_caller();
-  auto readied = ready(gil, directory);
+  auto readied = ready(gil, place);
   adopt_main_thread();
   return readied;
 }

@@ -6,6 +6,7 @@
 //   the rest        questions and orders    run(const cli::…&)
 
 #include "config/loader.h"
+#include "config/settings_diff.h"
 #include "server/cli/command_line.h"
 #include "server/cli/config_commands.h"
 #include "server/cli/control_commands.h"
@@ -39,6 +40,21 @@ int fail(int code, const std::string& sentence) {
   return code;
 }
 
+// The same command line and file once more, for a reload.
+Result<FreshSettings> read_fresh_settings(const cli::Serve& command, const Settings& current) {
+  const std::variant<config::Loaded, config::Problems> loaded = cli::load_settings(command.settings);
+  if (const auto* problems = std::get_if<config::Problems>(&loaded)) {
+    std::string text;
+    for (const config::Problem& problem : *problems) text += (text.empty() ? "" : "\n") + problem.text();
+    return error_because(std::move(text));
+  }
+  FreshSettings fresh{.settings = std::get<config::Loaded>(loaded).settings, .toml = {}, .changes = {}};
+  fresh.changes = config::settings_changes(current, fresh.settings);
+  config::keep_what_needs_a_restart(current, fresh.settings);
+  fresh.toml = config::to_toml(fresh.settings);
+  return fresh;
+}
+
 int serve_role(const cli::Serve& command) {
   const std::variant<config::Loaded, config::Problems> loaded = cli::load_settings(command.settings);
   if (const auto* problems = std::get_if<config::Problems>(&loaded)) {
@@ -58,8 +74,9 @@ int serve_role(const cli::Serve& command) {
   if (!log.has_value()) return fail(failed, log.error().text());
 
   ::setproctitle("-stint: supervisor %s", settings.app.name.c_str());
-  supervisor::Supervisor supervisor(settings, config::to_toml(settings), std::move(listeners), **log,
-                                    [&log] { (*log)->reopen(); });
+  supervisor::Supervisor supervisor(
+      settings, config::to_toml(settings), std::move(listeners), **log, [&log] { (*log)->reopen(); },
+      [&command](const Settings& current) { return read_fresh_settings(command, current); });
   return supervisor.run();
 }
 
@@ -73,12 +90,20 @@ auto step(std::vector<StartStep>& steps, const char* name, Make make) {
   return made;
 }
 
+// A link that a deploy switches is followed once, at the start: packages imported later come from where the first ones
+// did. One that leads nowhere is told by whoever wants to go there.
+std::string resolved(const std::string& folder) {
+  std::error_code unknown;
+  const std::filesystem::path place = std::filesystem::canonical(folder, unknown);
+  return unknown ? folder : place.string();
+}
+
 worker::RuntimeStarter runtime_starter(const Settings& settings, const control::WorkerInheritance& inheritance,
                                        Log& log) {
   const WorkerIdentity identity{settings.app.name, inheritance.slot, inheritance.generation};
   return [&settings, &log, identity, is_multiprocess = inheritance.is_multiprocess](
              std::vector<StartStep>& steps, worker::StartedRuntime& started) -> std::optional<LoadFailure> {
-    const auto python = step(steps, "python", [&] { return runtime_loader::ask_python(settings.app.venv); });
+    const auto python = step(steps, "python", [&] { return runtime_loader::ask_python(resolved(settings.app.venv)); });
     if (!python.has_value()) return LoadFailure{"python", python.error().text(), {}};
     const auto opened = step(steps, "libpython", [&] { return runtime_loader::open_runtime(*python); });
     if (!opened.has_value()) return LoadFailure{"libpython", opened.error().text(), {}};
@@ -158,6 +183,11 @@ struct Run {
   int operator()(const cli::Top& command) const { return with_server(command.server, cli::run_top); }
   int operator()(const cli::Recycle& command) const {
     return with_server(command.server, [&](const std::string& path) { return cli::run_recycle(path, command.slot); });
+  }
+  int operator()(const cli::Reload& command) const {
+    return with_server(command.server, [&](const std::string& path) {
+      return cli::run_reload(path, command.only_settings, command.waits);
+    });
   }
   int operator()(const cli::Stop& command) const {
     return with_server(command.server, [&](const std::string& path) { return cli::run_stop(path, command.waits); });

@@ -16,6 +16,7 @@ using TimePoint = std::chrono::steady_clock::time_point;  // CLOCK_MONOTONIC: th
 // What has happened since the worker began. A pool adds what its former workers had counted.
 struct WorkerCounts {
   std::uint64_t requests = 0;        // answered, static files included
+  std::uint64_t server_errors = 0;   // answers with a status of 500 and above
   std::uint64_t failures = 0;        // answered 500 because the application raised
   std::uint64_t clients_gone = 0;    // left before they had their whole answer (499 in the access log)
   std::uint64_t idle_timeouts = 0;   // connections closed after http.idle_timeout
@@ -31,6 +32,7 @@ struct WorkerCounts {
   }
   WorkerCounts& operator+=(const WorkerCounts& other) {
     requests += other.requests;
+    server_errors += other.server_errors;
     failures += other.failures;
     clients_gone += other.clients_gone;
     idle_timeouts += other.idle_timeouts;

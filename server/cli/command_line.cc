@@ -180,14 +180,19 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
   CLI::App* schema = config->add_subcommand("schema", "The JSON Schema of the settings file, for editors");
   CLI::App* status = app.add_subcommand("status", "What the workers of the running server do");
   CLI::App* top = app.add_subcommand("top", "The same every second, with all requests that run");
+  CLI::App* reload =
+      app.add_subcommand("reload", "Start new code and settings beside the old; they take over when they are ready");
   CLI::App* recycle = app.add_subcommand("recycle", "Replace one worker, or all of them one by one");
   CLI::App* stop = app.add_subcommand("stop", "Finish what runs and stop the server");
   for (CLI::App* command : {serve, check, show}) add_settings_options(*command, settings);
-  for (CLI::App* command : {status, top, recycle, stop}) add_server_options(*command, server);
+  for (CLI::App* command : {status, top, recycle, reload, stop}) add_server_options(*command, server);
   bool is_json = false;
   status->add_flag("--json", is_json, "As JSON");
   bool waits = false;
   stop->add_flag("--wait", waits, "Return when the server has gone");
+  bool only_settings = false;
+  reload->add_flag("--wait", waits, "Return when the new generation serves (0), or has failed (1)");
+  reload->add_flag("--settings", only_settings, "Settings only: what costs nothing is taken up without new workers");
   unsigned slot = 0;
   recycle->add_option("slot", slot, "The worker's place in the pool: 1, 2, …")
       ->type_name("SLOT")
@@ -221,6 +226,7 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
     if (recycle->count("slot")) asked.slot = slot;
     return asked;
   }
+  if (reload->parsed()) return Reload{server_arguments(*reload, server), only_settings, waits};
   if (stop->parsed()) return Stop{server_arguments(*stop, server), waits};
   if (config->parsed()) return UsageError{"stint config: say which: show, default or schema" + see_help(*config)};
   return UsageError{"stint: say what to do, such as: stint serve mysite.wsgi:application" + see_help(app)};

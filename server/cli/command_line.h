@@ -44,6 +44,11 @@ struct Recycle {
   ServerArguments server;
   std::optional<unsigned> slot;  // none: every worker, one by one
 };
+struct Reload {
+  ServerArguments server;
+  bool only_settings = false;
+  bool waits = false;  // until the new generation serves, or has failed
+};
 struct Stop {
   ServerArguments server;
   bool waits = false;  // until the server has gone
@@ -59,7 +64,7 @@ struct UsageError {  // to standard error, exit 2
   std::string text;  // one line, without its end
 };
 
-using Command = std::variant<Serve, Check, ConfigShow, ConfigDefault, ConfigSchema, Status, Top, Recycle, Stop, Worker,
+using Command = std::variant<Serve, Check, ConfigShow, ConfigDefault, ConfigSchema, Status, Top, Recycle, Reload, Stop, Worker,
                              Version, Help, UsageError>;
 
 // `arguments` without argv[0].

@@ -123,6 +123,32 @@ int run_recycle(const std::string& path, std::optional<unsigned> slot) {
   return 0;
 }
 
+int run_reload(const std::string& path, bool only_settings, bool wait) {
+  const auto answer = ask(path, control::ReloadCommand{only_settings});
+  if (!answer) return fail(answer.error().text());
+  const json::value* id = answer->object.if_contains("id");
+  while (true) {
+    const auto status = ask(path, control::StatusCommand{});
+    if (!status) return fail(status.error().text());
+    try {
+      const json::object& reload = status->object.at("pool").at("reload").as_object();
+      if (id == nullptr || reload.at("id") != *id) return fail("another reload has begun since");
+      const std::string state = text_of(reload.at("state"));
+      if (state == "failed") {
+        std::fputs(reload_text(reload).c_str(), stderr);
+        return 1;
+      }
+      if (state == "done" || !wait) {
+        std::fputs(reload_text(reload).c_str(), stdout);
+        return 0;
+      }
+    } catch (const std::exception& exception) {
+      return fail(std::string("the server's status lacks something: ") + exception.what());
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
 int run_stop(const std::string& path, bool wait) {
   const auto answer = ask(path, control::StopCommand{});
   if (!answer) return fail(answer.error().text());

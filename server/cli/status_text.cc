@@ -117,6 +117,37 @@ std::string text_of(const json::value& value) {
   return "-";
 }
 
+std::string reload_text(const json::object& reload) {
+  const std::string state = text_of(reload.at("state"));
+  std::string text;
+  if (state == "failed") {
+    text = "reload failed: " + text_of(reload.at("step")) + ": " + text_of(reload.at("error")) + "\n";
+    if (const std::string detail = text_of(reload.at("detail")); !detail.empty()) {
+      text += detail;
+      if (!text.ends_with('\n')) text += "\n";
+    }
+    return text + "generation " + text_of(reload.at("from")) + " goes on\n";
+  }
+  for (const json::value& value : reload.at("changes").as_array()) {
+    const json::object& change = value.as_object();
+    const bool needs_restart = change.at("costs") == "restart";
+    text += text_of(change.at("key")) + " " + text_of(change.at("from")) + " → " + text_of(change.at("to")) +
+            (needs_restart ? ": counts after a restart" : "") + "\n";
+  }
+  const bool is_new = reload.at("from") != reload.at("to");
+  const std::string generation = "generation " + text_of(reload.at("to"));
+  if (state != "done") return text + generation + " is starting\n";
+  if (!is_new) return text + generation + " goes on with these settings\n";
+  std::string steps;
+  for (const json::value& value : reload.at("steps").as_array()) {
+    const json::object& step = value.as_object();
+    steps +=
+        ", " + text_of(step.at("name")) + " " + std::to_string(step.at("us").to_number<std::int64_t>() / 1000) + "ms";
+  }
+  return text + generation + " serves: started " + text_of(reload.at("started")) + " in " +
+         text_of(reload.at("took_ms")) + "ms" + steps + "\n";
+}
+
 std::string status_text(const json::object& status, std::chrono::milliseconds shown_from) {
   const json::object& pool = status.at("pool").as_object();
   std::string listen;

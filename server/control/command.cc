@@ -19,6 +19,10 @@ std::string encode_command(const Command& command) {
     object["command"] = "recycle";
     if (recycle->slot) object["slot"] = *recycle->slot;
   }
+  if (const auto* reload = std::get_if<ReloadCommand>(&command)) {
+    object["command"] = "reload";
+    object["only_settings"] = reload->only_settings;
+  }
   return json::serialize(object);
 }
 
@@ -33,6 +37,14 @@ Result<Command> decode_command(std::string_view text) {
   const std::string_view word = name->get_string();
   if (word == "status") return Command(StatusCommand{});
   if (word == "stop") return Command(StopCommand{});
+  if (word == "reload") {
+    ReloadCommand reload;
+    if (const json::value* only = object.if_contains("only_settings"); only != nullptr) {
+      if (!only->is_bool()) return error_because("'only_settings' is true or false");
+      reload.only_settings = only->get_bool();
+    }
+    return Command(reload);
+  }
   if (word == "recycle") {
     RecycleCommand recycle;
     if (const json::value* slot = object.if_contains("slot"); slot != nullptr && !slot->is_null()) {
@@ -42,7 +54,7 @@ Result<Command> decode_command(std::string_view text) {
     }
     return Command(recycle);
   }
-  return error_because("unknown command '" + std::string(word) + "'; there are status, recycle and stop");
+  return error_because("unknown command '" + std::string(word) + "'; there are status, recycle, reload and stop");
 }
 
 }  // namespace stint::control

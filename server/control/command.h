@@ -15,9 +15,12 @@ struct StatusCommand {};
 struct RecycleCommand {
   std::optional<unsigned> slot;  // nullopt: all, one by one
 };
+struct ReloadCommand {
+  bool only_settings = false;  // what costs nothing is taken up without a new generation
+};
 struct StopCommand {};
 
-using Command = std::variant<StatusCommand, RecycleCommand, StopCommand>;
+using Command = std::variant<StatusCommand, RecycleCommand, ReloadCommand, StopCommand>;
 
 std::string encode_command(const Command& command);
 Result<Command> decode_command(std::string_view text);

@@ -53,10 +53,12 @@ json::object fields_of(const Message& message) {
                                 {"summary", wire_text(failed.failure.summary, max_line)},
                                 {"traceback", wire_text(failed.failure.traceback, max_traceback)}};
           },
+          [](const Draining&) { return json::object{{"is", "draining"}}; },
           [](const Drained&) { return json::object{{"is", "drained"}}; },
           [](const RecycleWanted& wanted) {
             return json::object{{"is", "recycle_wanted"}, {"reason", wire_text(wanted.reason, max_word)}};
           },
+          [](const Serve&) { return json::object{{"is", "serve"}}; },
           [](const Retire& retire) {
             return json::object{
                 {"is", "retire"}, {"reason", wire_text(retire.reason, max_word)}, {"takes_rest", retire.takes_rest}};
@@ -84,8 +86,10 @@ Message message_of(const json::object& object) {
   }
   if (is == "start_failed")
     return StartFailed{{text_at(object, "step"), text_at(object, "summary"), text_at(object, "traceback")}};
+  if (is == "draining") return Draining{};
   if (is == "drained") return Drained{};
   if (is == "recycle_wanted") return RecycleWanted{text_at(object, "reason")};
+  if (is == "serve") return Serve{};
   if (is == "retire") return Retire{text_at(object, "reason"), object.at("takes_rest").as_bool()};
   if (is == "reopen_logs") return ReopenLogs{};
   throw std::invalid_argument("unknown message '" + is + "'");

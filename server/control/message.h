@@ -21,19 +21,21 @@ struct Ready {
 struct StartFailed {
   LoadFailure failure;
 };  // the worker exits after it
-struct Drained {};  // no connection is left; Python's exit handlers run, then the process ends
+struct Draining {};  // told to retire, it has let the listeners go: what it still answers had begun before
+struct Drained {};   // no connection is left; Python's exit handlers run, then the process ends
 struct RecycleWanted {
   std::string reason;
 };  // the worker itself asks to be replaced (SIGTERM to it, SystemExit)
 
 // supervisor → worker
+struct Serve {};  // a ready worker accepts from here on, and not before: its generation may fail meanwhile
 struct Retire {
   std::string reason;       // "max_requests", "stop", … for the log
   bool takes_rest = false;  // the last worker of a server that stops: accepts what waits in the listeners' queues first
 };
 struct ReopenLogs {};
 
-using Message = std::variant<Warming, Ready, StartFailed, Drained, RecycleWanted, Retire, ReopenLogs>;
+using Message = std::variant<Warming, Ready, StartFailed, Draining, Drained, RecycleWanted, Serve, Retire, ReopenLogs>;
 
 std::string encode(const Message& message);  // JSON, one message; long texts are cut to fit a packet
 Result<Message> decode(std::string_view packet);

@@ -12,6 +12,7 @@ namespace stint::control {
 // Starts as zeros, which mean: nothing yet, idle.
 struct StatusPage::Layout {
   std::atomic<std::uint64_t> requests;
+  std::atomic<std::uint64_t> server_errors;
   std::atomic<std::uint64_t> failures;
   std::atomic<std::uint64_t> clients_gone;
   std::atomic<std::uint64_t> idle_timeouts;
@@ -63,6 +64,7 @@ StatusPage::~StatusPage() {
 }
 
 void StatusPage::count_request() { page_->requests.fetch_add(1, relaxed); }
+void StatusPage::count_server_error() { page_->server_errors.fetch_add(1, relaxed); }
 void StatusPage::count_failure() { page_->failures.fetch_add(1, relaxed); }
 void StatusPage::count_refusal(RefusalReason reason) {
   page_->refused[static_cast<std::size_t>(reason)].fetch_add(1, relaxed);
@@ -88,6 +90,7 @@ WorkerReport StatusPage::report() const {
   const std::int64_t busy_since = page_->busy_since.load(relaxed);
   WorkerReport report{
       .counts = {.requests = page_->requests.load(relaxed),
+                 .server_errors = page_->server_errors.load(relaxed),
                  .failures = page_->failures.load(relaxed),
                  .clients_gone = page_->clients_gone.load(relaxed),
                  .idle_timeouts = page_->idle_timeouts.load(relaxed),

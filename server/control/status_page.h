@@ -23,6 +23,7 @@ class StatusPage {
 
   // Worker only. Relaxed stores: a few nanoseconds each, called for every request.
   void count_request();
+  void count_server_error();
   void count_failure();
   void count_refusal(RefusalReason reason);
   void count_client_gone();

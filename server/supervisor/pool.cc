@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <string>
+#include <thread>
 #include <utility>
 
 namespace stint::supervisor {
@@ -50,14 +51,14 @@ constexpr int max_messages_in_a_row = 32;
 
 }  // namespace
 
-Pool::Pool(boost::asio::io_context& io, const AppSettings& settings, Spawner& spawner, Log& log,
+Pool::Pool(boost::asio::io_context& io, std::unique_ptr<Generation> generation, Log& log,
            std::function<void()> on_change)
     : io_(io),
-      settings_(settings),
-      spawner_(spawner),
       log_(log),
       on_change_(std::move(on_change)),
-      count_(std::max(settings.workers.count, 1U)),
+      serving_(std::move(generation)),
+      last_generation_(serving_->number),
+      count_(std::max(app().workers.count, 1U)),
       slots_(count_) {}
 
 Pool::~Pool() = default;
@@ -75,7 +76,7 @@ void Pool::tick() {
 }
 
 void Pool::look_at_processes(TimePoint now) {
-  const RecycleSettings& limits = settings_.recycle;
+  const RecycleSettings& limits = app().recycle;
   const bool is_time_to_count = (limits.max_fds != 0 || limits.max_threads != 0) && now >= next_count_;
   if (is_time_to_count) next_count_ = now + count_interval;
   if (limits.kill_rss.count == 0 && !is_time_to_count) return;
@@ -89,14 +90,14 @@ void Pool::look_at_processes(TimePoint now) {
 
 void Pool::recycle_what_reached_a_limit(TimePoint now) {
   for (auto& [id, worker] : workers_) {
-    if (worker->state() != WorkerState::ready || worker->recycle_reason()) continue;
-    const auto reason = reason_to_recycle(worker->use(now), settings_.recycle);
+    if (worker->state() != WorkerState::ready || worker->recycle_reason() || is_coming(*worker)) continue;
+    const auto reason = reason_to_recycle(worker->use(now), app().recycle);
     if (!reason) continue;
     worker->want_replacement(*reason);
     if (now < next_alarm_ || !is_limit_too_low(worker->start_took(), worker->ready_for(now))) continue;
     next_alarm_ = now + alarm_interval;
     log_.warning("workers reach a limit soon after their start",
-                 {{"pool", settings_.name},
+                 {{"pool", app().name},
                   {"worker", worker->slot()},
                   {"reason", text_of(*reason)},
                   {"start", worker->start_took()},
@@ -111,7 +112,7 @@ void Pool::on_child_end(pid_t pid, const ExitStatus& exit) {
     if (worker->keeper() != pid || worker->has_ended()) continue;
     worker->mark_keeper_lost();
     const bool is_going = worker->state() == WorkerState::retiring;
-    log_.warning("keeper died", {{"pool", settings_.name},
+    log_.warning("keeper died", {{"pool", app().name},
                                  {"gen", worker->generation()},
                                  {"worker", worker->slot()},
                                  {"pid", worker->pid()},
@@ -127,7 +128,8 @@ void Pool::on_child_end(pid_t pid, const ExitStatus& exit) {
 unsigned Pool::recycle(std::optional<unsigned> slot, RecycleReason reason) {
   unsigned marked = 0;
   for (auto& [id, worker] : workers_) {
-    if (worker->state() == WorkerState::retiring || (slot && worker->slot() != *slot)) continue;
+    if (worker->state() == WorkerState::retiring || worker->generation() != serving_->number) continue;
+    if (slot && worker->slot() != *slot) continue;
     worker->want_replacement(reason);
     ++marked;
   }
@@ -139,43 +141,46 @@ void Pool::reopen_logs() {
   for (auto& [id, worker] : workers_)
     if (auto sent = worker->send(control::ReopenLogs{}); !sent)
       log_.warning("ignoring that a worker cannot be told to reopen its logs",
-                   {{"pool", settings_.name}, {"worker", worker->slot()}, {"error", sent.error().text()}});
+                   {{"pool", app().name}, {"worker", worker->slot()}, {"error", sent.error().text()}});
 }
 
 void Pool::grow() {
   if (is_stopping_) return;
   ++count_;
   if (slots_.size() < count_) slots_.resize(count_);
-  log_.info("one worker more", {{"pool", settings_.name}, {"count", count_}});
+  log_.info("one worker more", {{"pool", app().name}, {"count", count_}});
   advance();
 }
 
 void Pool::shrink() {
   if (is_stopping_) return;
   if (count_ == 1) {
-    log_.warning("ignoring: the last worker stays", {{"pool", settings_.name}});
+    log_.warning("ignoring: the last worker stays", {{"pool", app().name}});
     return;
   }
   --count_;
-  log_.info("one worker less", {{"pool", settings_.name}, {"count", count_}});
+  log_.info("one worker less", {{"pool", app().name}, {"count", count_}});
   advance();
 }
 
 void Pool::stop() {
   is_stopping_ = true;
+  if (coming_) roll_back("stop", "the server stops", "");
   advance();
 }
 
 void Pool::stop_at_once() {
   is_stopping_ = true;
+  if (coming_) roll_back("stop", "the server stops", "");
   const TimePoint now = clock_now();
   for (auto& [id, worker] : workers_)
     if (!worker->killed()) apply(Kill{id, KillCause::stop}, now);
 }
 
 bool Pool::is_complete() const {
-  const auto ready = std::count_if(workers_.begin(), workers_.end(),
-                                   [](const auto& entry) { return entry.second->state() == WorkerState::ready; });
+  const auto ready = std::count_if(workers_.begin(), workers_.end(), [this](const auto& entry) {
+    return entry.second->state() == WorkerState::ready && entry.second->generation() == serving_->number;
+  });
   return static_cast<unsigned>(ready) >= count_;
 }
 
@@ -185,12 +190,13 @@ bool Pool::has_process(pid_t pid) const {
 
 PoolStatus Pool::status() const {
   const TimePoint now = clock_now();
-  PoolStatus status{.name = settings_.name,
-                    .generation = generation_,
+  PoolStatus status{.name = app().name,
+                    .generation = serving_->number,
                     .count = count_,
                     .workers = {},
                     .recycled = recycled_,
                     .restarts = restarts_,
+                    .reload = report_,
                     .totals = former_};
   for (const auto& [id, worker] : workers_) {
     status.totals += worker->report().counts;
@@ -211,20 +217,30 @@ PoolStatus Pool::status() const {
 PoolView Pool::draw() const {
   PoolView view{.count = count_,
                 .is_stopping = is_stopping_,
-                .at_once = settings_.recycle.at_once,
-                .startup_timeout = settings_.workers.startup_timeout,
-                .request_timeout = settings_.workers.request_timeout,
-                .drain_timeout = settings_.recycle.drain_timeout,
-                .kill_rss = settings_.recycle.kill_rss,
+                .at_once = app().recycle.at_once,
+                .startup_timeout = app().workers.startup_timeout,
+                .request_timeout = app().workers.request_timeout,
+                .drain_timeout = app().recycle.drain_timeout,
+                .kill_rss = app().recycle.kill_rss,
                 .slots = {}};
   for (unsigned slot = 1; slot <= slots_.size(); ++slot)
     view.slots.push_back(
         {.slot = slot, .not_before = slots_[slot - 1].not_before, .current = {}, .successor = {}, .retiring = {}});
+  if (coming_) {
+    view.coming = ComingGenerationView{.wanted = reload_->wanted(),
+                                       .at_once = std::max(std::thread::hardware_concurrency(), 1U),
+                                       .startup_timeout = coming_->app.workers.startup_timeout};
+  }
   for (const auto& [id, worker] : workers_) {  // by age: the older of two is the current one
     SlotView& slot = view.slots[worker->slot() - 1];
-    if (worker->state() == WorkerState::retiring)
+    if (worker->state() == WorkerState::retiring) {
       slot.retiring.push_back(worker->view());
-    else if (!slot.current)
+    } else if (is_coming(*worker)) {
+      slot.coming = worker->view();
+      slot.coming->is_coming = true;
+    } else if (worker->generation() != serving_->number) {
+      continue;  // killed with its generation; its exit is awaited
+    } else if (!slot.current)
       slot.current = worker->view();
     else
       slot.successor = worker->view();
@@ -240,20 +256,24 @@ void Pool::advance() {
   STINT_ASSERT(broken.empty());
 #endif
   for (const Step& step : next_steps(view, now)) std::visit([&](const auto& known) { apply(known, now); }, step);
+  advance_reload(now);
 }
 
 void Pool::apply(const Start& step, TimePoint now) {
   // Multiprocess even when it is alone: its replacement serves before it has stopped, so that "another process" may run
   // the application at the same time (PEP 3333), and SIGTTIN gives it a sibling.
-  auto started = spawner_.start(step.slot, generation_, true);
+  if (step.is_coming && !coming_) return;  // an earlier one of these steps has ended the reload
+  const Generation& generation = step.is_coming ? *coming_ : *serving_;
+  auto started = generation.spawner->start(step.slot, generation.number, true);
+  if (!started && step.is_coming) return roll_back("start", started.error().text(), "");
   if (!started) {
     if (!has_been_ready_ && !Spawner::is_transient(started.error())) {
-      if (!has_failed_start_) log_.error("cannot start", {{"pool", settings_.name}, {"error", started.error().text()}});
+      if (!has_failed_start_) log_.error("cannot start", {{"pool", app().name}, {"error", started.error().text()}});
       fail_start();
       return;
     }
     const Duration delay = back_off(step.slot, false, now);
-    log_.warning("cannot start a worker", {{"pool", settings_.name},
+    log_.warning("cannot start a worker", {{"pool", app().name},
                                            {"worker", step.slot},
                                            {"error", started.error().text()},
                                            {"next", "another attempt in " + seconds_text(delay)}});
@@ -261,10 +281,12 @@ void Pool::apply(const Start& step, TimePoint now) {
   }
   const WorkerId id{next_id_++};
   const auto worker =
-      workers_.emplace(id, std::make_unique<WorkerHandle>(io_, id, step.slot, generation_, std::move(*started), now))
+      workers_
+          .emplace(id, std::make_unique<WorkerHandle>(io_, id, step.slot, generation.number, std::move(*started), now))
           .first->second.get();
   log_.info("worker started",
-            {{"pool", settings_.name}, {"gen", generation_}, {"worker", worker->slot()}, {"pid", worker->pid()}});
+            {{"pool", app().name}, {"gen", generation.number}, {"worker", worker->slot()}, {"pid", worker->pid()}});
+  if (step.is_coming) ++report_.started;
   watch_channel(*worker);
   watch_exit(*worker);
 }
@@ -274,7 +296,8 @@ void Pool::apply(const Retire& step, TimePoint now) {
   STINT_ASSERT(worker != nullptr);
   worker->retire(step.cause, now);
   if (step.cause == RetireCause::recycle) ++recycled_[*worker->recycle_reason()];
-  log_.info("worker retiring", {{"pool", settings_.name},
+  if (step.cause == RetireCause::reload) ++recycled_[RecycleReason::reload];
+  log_.info("worker retiring", {{"pool", app().name},
                                 {"gen", worker->generation()},
                                 {"worker", worker->slot()},
                                 {"pid", worker->pid()},
@@ -284,11 +307,11 @@ void Pool::apply(const Retire& step, TimePoint now) {
   const control::Retire message{worker->reason_text(), step.cause == RetireCause::stop};
   if (auto sent = worker->send(message); !sent && sent.error().code.value() != EPIPE)  // EPIPE: it is ending already
     log_.warning("cannot tell a worker to retire",
-                 {{"pool", settings_.name},
+                 {{"pool", app().name},
                   {"worker", worker->slot()},
                   {"pid", worker->pid()},
                   {"error", sent.error().text()},
-                  {"next", "it is killed in " + seconds_text(settings_.recycle.drain_timeout + exit_handlers_time)}});
+                  {"next", "it is killed in " + seconds_text(app().recycle.drain_timeout + exit_handlers_time)}});
 }
 
 void Pool::apply(const Kill& step, TimePoint now) {
@@ -299,10 +322,10 @@ void Pool::apply(const Kill& step, TimePoint now) {
   auto& verdict = worker->connections().header().verdict;
   if (step.why == KillCause::request_timeout) verdict.store(control::Verdict::timed_out, std::memory_order_release);
   if (step.why == KillCause::kill_rss) verdict.store(control::Verdict::memory, std::memory_order_release);
-  if (step.why != KillCause::stop && step.why != KillCause::scale_down) {
+  if (step.why != KillCause::stop && step.why != KillCause::scale_down && step.why != KillCause::reload) {
     const WorkerReport report = worker->report();
     const auto busy = report.is_busy ? now - report.busy_since : TimePoint::duration{};
-    log_.warning("killing a worker", {{"pool", settings_.name},
+    log_.warning("killing a worker", {{"pool", app().name},
                                       {"gen", worker->generation()},
                                       {"worker", worker->slot()},
                                       {"pid", worker->pid()},
@@ -316,7 +339,7 @@ void Pool::apply(const Kill& step, TimePoint now) {
   if (worker->state() == WorkerState::booting) worker->kill_group();
   if (auto sent = worker->send_signal(SIGKILL); !sent && sent.error().code.value() != ESRCH)
     log_.error("cannot kill a worker",
-               {{"pool", settings_.name}, {"worker", worker->slot()}, {"error", sent.error().text()}});
+               {{"pool", app().name}, {"worker", worker->slot()}, {"error", sent.error().text()}});
 }
 
 void Pool::watch_channel(WorkerHandle& worker) {
@@ -347,10 +370,9 @@ void Pool::read_messages(WorkerHandle& worker, TimePoint now) {
       worker.mark_channel_lost(now);
       return;
     } else {
-      log_.warning("ignoring what a worker said", {{"pool", settings_.name},
-                                                   {"worker", worker.slot()},
-                                                   {"pid", worker.pid()},
-                                                   {"error", message.error().text()}});
+      log_.warning(
+          "ignoring what a worker said",
+          {{"pool", app().name}, {"worker", worker.slot()}, {"pid", worker.pid()}, {"error", message.error().text()}});
     }
   }
 }
@@ -363,26 +385,32 @@ void Pool::on_message(WorkerHandle& worker, const control::Message& message, Tim
     is_in_order = worker.move(WorkerEvent::warmed_up, now);
     if (worker.state() == WorkerState::ready && is_in_order) {
       has_been_ready_ = true;
-      log_.info("worker ready", {{"pool", settings_.name},
+      log_.info("worker ready", {{"pool", app().name},
                                  {"gen", worker.generation()},
                                  {"worker", worker.slot()},
                                  {"pid", worker.pid()},
                                  {"took", now - worker.started()},
                                  {"steps", text_of(ready->steps)},
                                  {"python", ready->python}});
+      if (is_coming(worker))
+        note_steps(ready->steps, now - worker.started());
+      else
+        let_serve(worker);
     }
   } else if (const auto* failed = std::get_if<control::StartFailed>(&message)) {
     on_start_failed(worker, failed->failure);
   } else if (const auto* wanted = std::get_if<control::RecycleWanted>(&message)) {
     worker.want_replacement(RecycleReason::worker_asked, wanted->reason);
+  } else if (std::holds_alternative<control::Draining>(message)) {
+    worker.mark_draining();
   } else if (std::holds_alternative<control::Drained>(message)) {
-    log_.debug("worker drained", {{"pool", settings_.name}, {"worker", worker.slot()}, {"pid", worker.pid()}});
+    log_.debug("worker drained", {{"pool", app().name}, {"worker", worker.slot()}, {"pid", worker.pid()}});
   } else {
     is_in_order = false;  // ours to say, not a worker's
   }
   if (!is_in_order)
     log_.warning("ignoring what a worker said",
-                 {{"pool", settings_.name},
+                 {{"pool", app().name},
                   {"worker", worker.slot()},
                   {"pid", worker.pid()},
                   {"error", "not to be expected of a worker that is " + std::string(text_of(worker.state()))}});
@@ -392,8 +420,10 @@ void Pool::on_message(WorkerHandle& worker, const control::Message& message, Tim
 // and the others go on serving.
 void Pool::on_start_failed(const WorkerHandle& worker, const LoadFailure& failure) {
   if (is_stopping_) return;
+  if (is_coming(worker)) return roll_back(failure.step, failure.summary, failure.traceback);
+  if (worker.generation() != serving_->number) return;  // of a generation that has been given up
   log_.write(LogLevel::error, has_been_ready_ ? "worker failed to start" : "cannot start",
-             {{"pool", settings_.name},
+             {{"pool", app().name},
               {"worker", worker.slot()},
               {"pid", worker.pid()},
               {"step", failure.step},
@@ -419,19 +449,28 @@ void Pool::on_exit(WorkerId id) {
   read_messages(*worker, now);  // its last words: why it could not start
 
   const bool was_retiring = worker->state() == WorkerState::retiring;
-  const bool was_asked_to_go =
-      was_retiring || worker->killed() == KillCause::stop || worker->killed() == KillCause::scale_down || is_stopping_;
+  const bool was_asked_to_go = was_retiring || is_stopping_ || worker->killed() == KillCause::stop ||
+                               worker->killed() == KillCause::scale_down || worker->killed() == KillCause::reload;
+  if (!was_asked_to_go && is_coming(*worker)) {
+    roll_back(worker->killed()      ? "startup_timeout"
+              : worker->was_ready() ? "settle"
+                                    : "start",
+              early_end_text(*worker, *exit), "");
+  }
+  const bool was_given_up = worker->generation() != serving_->number && !was_retiring;
   worker->move(WorkerEvent::exited, now);
 
-  if (!was_asked_to_go && !has_been_ready_) {
-    log_.error("cannot start", {{"pool", settings_.name},
+  if (was_given_up) {
+    log_exit(*worker, *exit, true, "its generation does not serve");
+  } else if (!was_asked_to_go && !has_been_ready_) {
+    log_.error("cannot start", {{"pool", app().name},
                                 {"worker", worker->slot()},
                                 {"pid", worker->pid()},
                                 {"error", early_end_text(*worker, *exit)}});
     fail_start();
   } else if (was_asked_to_go) {
     const bool is_orderly = (exit->signal == 0 && exit->exit_code == 0) || worker->killed() == KillCause::stop ||
-                            worker->killed() == KillCause::scale_down;
+                            worker->killed() == KillCause::scale_down || worker->killed() == KillCause::reload;
     log_exit(*worker, *exit, is_orderly, is_stopping_ ? "stopping" : "it was retiring");
   } else {
     ++restarts_;
@@ -449,11 +488,13 @@ void Pool::on_exit(WorkerId id) {
 
 // Why a worker has ended that was never ready, when it said nothing itself.
 std::string Pool::early_end_text(const WorkerHandle& worker, const ExitStatus& exit) const {
+  const AppSettings& its = is_coming(worker) ? coming_->app : app();
   if (worker.killed() == KillCause::startup_timeout)
-    return "the worker was not ready within " + seconds_text(settings_.workers.startup_timeout) +
+    return "the worker was not ready within " + seconds_text(its.workers.startup_timeout) +
            " (app.workers.startup_timeout)";
-  if (exit.signal != 0) return "the worker was ended by " + signal_name(exit.signal) + " before it was ready";
-  return "the worker exited with code " + std::to_string(exit.exit_code) + " before it was ready";
+  const std::string when = worker.was_ready() ? " soon after it was ready" : " before it was ready";
+  if (exit.signal != 0) return "the worker was ended by " + signal_name(exit.signal) + when;
+  return "the worker exited with code " + std::to_string(exit.exit_code) + when;
 }
 
 Duration Pool::back_off(unsigned slot, bool has_served, TimePoint now) {
@@ -482,7 +523,7 @@ std::string_view Pool::cause_of_death(const WorkerHandle& worker, const ExitStat
 void Pool::log_killers(const WorkerHandle& worker, TimePoint now) {
   for (const RunningRequest& request : running_requests(worker.connections(), now)) {
     if (request.attempts == 0 || !request.is_calling) continue;
-    log_.error("a request has ended more than one worker", {{"pool", settings_.name},
+    log_.error("a request has ended more than one worker", {{"pool", app().name},
                                                             {"worker", worker.slot()},
                                                             {"request", text_of({request})},
                                                             {"workers", request.attempts + 1},
@@ -497,7 +538,7 @@ void Pool::log_exit(const WorkerHandle& worker, const ExitStatus& exit, bool is_
   // After a failed start the one error says it all; what is swept up behind it is for those who look closely.
   if (is_expected || has_failed_start_) {
     log_.write(has_failed_start_ ? LogLevel::debug : LogLevel::info, "worker exited",
-               {{"pool", settings_.name},
+               {{"pool", app().name},
                 {"gen", worker.generation()},
                 {"worker", worker.slot()},
                 {"pid", worker.pid()},
@@ -506,7 +547,7 @@ void Pool::log_exit(const WorkerHandle& worker, const ExitStatus& exit, bool is_
     return;
   }
   log_.warning("worker died",
-               {{"pool", settings_.name},
+               {{"pool", app().name},
                 {"gen", worker.generation()},
                 {"worker", worker.slot()},
                 {"pid", worker.pid()},

@@ -2,7 +2,10 @@
 // supervisor's one thread; woken by messages, exits, ticks and the operator.
 #pragma once
 
+#include "server/supervisor/generation.h"
 #include "server/supervisor/oom_kills.h"
+#include "server/supervisor/reload.h"
+#include "server/supervisor/reload_report.h"
 #include "server/supervisor/restart_backoff.h"
 #include "server/supervisor/rollout.h"
 #include "server/supervisor/spawner.h"
@@ -27,9 +30,8 @@ namespace stint::supervisor {
 
 class Pool {
  public:
-  // `settings`, `spawner` and `log` outlive the Pool. `on_change` is called after anything has happened to a worker.
-  Pool(boost::asio::io_context& io, const AppSettings& settings, Spawner& spawner, Log& log,
-       std::function<void()> on_change);
+  // `log` outlives the Pool. `on_change` is called after anything has happened to a worker.
+  Pool(boost::asio::io_context& io, std::unique_ptr<Generation> generation, Log& log, std::function<void()> on_change);
   ~Pool();
 
   void start();  // all slots at once
@@ -41,6 +43,22 @@ class Pool {
 
   // Replaces workers, one after the other. The slot's number, or nullopt for all. Returns how many will be replaced.
   unsigned recycle(std::optional<unsigned> slot, RecycleReason reason);
+  // Starts `generation` beside the one that serves; it takes over, or nothing changes. One that is coming already is
+  // given up for it. `on_take_over`: from here on the new generation's settings count.
+  void reload(std::unique_ptr<Generation> generation, const ReloadSettings& settings,
+              std::vector<SettingsChange> changes, std::function<void()> on_take_over);
+  // A reload that failed before a worker was started.
+  void refuse_reload(std::string step, std::string error, std::string detail);
+  // Settings that cost nothing, without a new generation.
+  void take_up(const AppSettings& settings, std::vector<SettingsChange> changes);
+  unsigned next_generation() { return ++last_generation_; }
+  unsigned generation() const { return serving_->number; }
+  bool is_reloading() const {
+    return report_.state == ReloadReport::State::running || report_.state == ReloadReport::State::passing;
+  }
+  const ReloadReport& reload_report() const { return report_; }
+  void close_listeners();  // workers alone have them from here on
+
   void reopen_logs();
   void grow();    // one slot more
   void shrink();  // one slot less, never the last
@@ -62,6 +80,7 @@ class Pool {
     TimePoint not_before{};
   };
 
+  const AppSettings& app() const { return serving_->app; }
   PoolView draw() const;
   void advance();  // asks rollout for the next steps and does them
   void look_at_processes(TimePoint now);
@@ -79,6 +98,21 @@ class Pool {
   void on_message(WorkerHandle& worker, const control::Message& message, TimePoint now);
   void on_start_failed(const WorkerHandle& worker, const LoadFailure& failure);
   void fail_start();
+
+  // pool_reload.cc
+  void begin_report(unsigned to, std::vector<SettingsChange> changes);
+  void advance_reload(TimePoint now);
+  ComingView draw_coming() const;
+  void serve_canaries();
+  void take_over(TimePoint now);
+  void finish_reload(TimePoint now);
+  void roll_back(const std::string& step, const std::string& error, const std::string& detail);
+  void give_up_coming(TimePoint now);
+  void end_report(ReloadReport::State state);
+  bool is_coming(const WorkerHandle& worker) const;
+  bool has_stopped_accepting(const WorkerHandle& worker, TimePoint now) const;
+  void let_serve(WorkerHandle& worker);
+  void note_steps(const std::vector<StartStep>& steps, TimePoint::duration took);
   std::string early_end_text(const WorkerHandle& worker, const ExitStatus& exit) const;
   // Counts an unasked end or a failed start of the slot; how long it has to wait now.
   Duration back_off(unsigned slot, bool has_served, TimePoint now);
@@ -91,18 +125,22 @@ class Pool {
   bool has_other_worker(const WorkerHandle& worker) const;  // in its slot, and staying
 
   boost::asio::io_context& io_;
-  const AppSettings& settings_;
-  Spawner& spawner_;
   Log& log_;
   const std::function<void()> on_change_;
 
   // Changes of code and settings come with another generation; recycling keeps it.
-  const unsigned generation_ = 1;
+  std::unique_ptr<Generation> serving_;
+  std::unique_ptr<Generation> coming_;  // null but during a reload, until it takes over
+  std::optional<Reload> reload_;        // with coming_
+  std::function<void()> on_take_over_;
+  ReloadReport report_;  // of the last reload
+  TimePoint reload_began_{};
+  unsigned last_generation_;
   unsigned count_;
   bool is_stopping_ = false;
   bool has_been_ready_ = false;  // any worker, ever
   bool has_failed_start_ = false;
-  std::vector<Slot> slots_;                                    // [slot - 1]; never fewer than count_
+  std::vector<Slot> slots_;                                    // [slot - 1]; never fewer than any worker's
   std::map<WorkerId, std::unique_ptr<WorkerHandle>> workers_;  // by age
   std::uint64_t next_id_ = 1;
 

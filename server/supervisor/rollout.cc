@@ -13,7 +13,9 @@ std::optional<KillCause> reason_to_kill(const WorkerView& worker, const PoolView
   const bool is_starting = worker.state == WorkerState::booting || worker.state == WorkerState::warming;
   if (worker.is_killed) return std::nullopt;
   if (!is_starting && pool.kill_rss.count != 0 && worker.private_memory > pool.kill_rss) return KillCause::kill_rss;
-  if (is_starting && pool.startup_timeout.count() != 0 && has_passed(worker.started, pool.startup_timeout, now))
+  const Duration startup_timeout =
+      worker.is_coming && pool.coming ? pool.coming->startup_timeout : pool.startup_timeout;
+  if (is_starting && startup_timeout.count() != 0 && has_passed(worker.started, startup_timeout, now))
     return KillCause::startup_timeout;
   if (worker.state == WorkerState::retiring &&
       has_passed(worker.retiring_since, pool.drain_timeout + exit_handlers_time, now))
@@ -39,7 +41,7 @@ class Planner {
       else
         fill(slot);
     }
-    if (!pool_.is_stopping) replace();
+    if (!pool_.is_stopping) pool_.coming ? start_coming(*pool_.coming) : replace();
     return std::move(steps_);
   }
 
@@ -48,6 +50,7 @@ class Planner {
     for (const SlotView& slot : pool_.slots) {
       if (slot.current) kill_if_overdue(*slot.current);
       if (slot.successor) kill_if_overdue(*slot.successor);
+      if (slot.coming) kill_if_overdue(*slot.coming);
       for (const WorkerView& worker : slot.retiring) kill_if_overdue(worker);
     }
   }
@@ -67,7 +70,9 @@ class Planner {
 
   // The slot is wanted no more. A worker that still imports serves nobody and cannot read our message: it is killed.
   void empty(const SlotView& slot) {
-    for (const auto& worker : {slot.current, slot.successor}) {
+    for (const auto& worker : {slot.current, slot.successor, slot.coming}) {
+      // Beyond the count of the serving generation a slot may be the coming one's.
+      if (worker && worker->is_coming && !pool_.is_stopping) continue;
       if (!worker || is_going(*worker)) continue;
       if (worker->state == WorkerState::booting)
         kill(*worker, pool_.is_stopping ? KillCause::stop : KillCause::scale_down);
@@ -83,6 +88,18 @@ class Planner {
         !is_going(*slot.current)) {
       steps_.push_back(Retire{slot.current->id, RetireCause::recycle});
       ++out_;
+    }
+  }
+
+  void start_coming(const ComingGenerationView& coming) {
+    unsigned starting = 0;
+    for (const SlotView& slot : pool_.slots) {
+      if (slot.coming && slot.coming->state != WorkerState::ready) ++starting;
+    }
+    for (const SlotView& slot : pool_.slots) {
+      if (slot.slot > coming.wanted || slot.coming || starting >= std::max(coming.at_once, 1U)) continue;
+      steps_.push_back(Start{slot.slot, true});
+      ++starting;
     }
   }
 
@@ -126,6 +143,7 @@ std::string broken_invariant(const PoolView& pool) {
     return worker.state != WorkerState::retiring && worker.state != WorkerState::dead;
   };
   for (const SlotView& slot : pool.slots) {
+    if (slot.coming && !pool.coming) return "a worker of a coming generation is there only while one is coming";
     if (slot.successor && !slot.current) return "a successor stands only beside a current worker";
     if (slot.successor && slot.successor->id <= slot.current->id) return "a successor is younger than what it replaces";
     if (slot.current && !is_alive_and_stays(*slot.current)) return "a slot's current worker stays";
@@ -142,6 +160,8 @@ std::string_view text_of(RetireCause cause) {
       return "recycle";
     case RetireCause::scale_down:
       return "scale_down";
+    case RetireCause::reload:
+      return "reload";
     case RetireCause::stop:
       return "stop";
   }
@@ -162,6 +182,8 @@ std::string_view text_of(KillCause cause) {
       return "lost_channel";
     case KillCause::scale_down:
       return "scale_down";
+    case KillCause::reload:
+      return "reload";
     case KillCause::stop:
       return "stop";
   }

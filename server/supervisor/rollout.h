@@ -18,13 +18,23 @@ namespace stint::supervisor {
 // Names one worker among all that this supervisor ever starts (pids come again); rises with time.
 enum class WorkerId : std::uint64_t {};
 
-enum class RetireCause { recycle, scale_down, stop };
-enum class KillCause { startup_timeout, request_timeout, kill_rss, drain_timeout, lost_channel, scale_down, stop };
+enum class RetireCause { recycle, scale_down, reload, stop };
+enum class KillCause {
+  startup_timeout,
+  request_timeout,
+  kill_rss,
+  drain_timeout,
+  lost_channel,
+  scale_down,
+  reload,  // its generation has been taken over, or will not be
+  stop
+};
 
 struct WorkerView {
   WorkerId id{};
   WorkerState state = WorkerState::booting;
   TimePoint started{};
+  bool is_coming = false;                    // of the coming generation
   bool wants_replacement = false;            // by policy, by its own wish, by the operator's
   bool is_killed = false;                    // SIGKILL is sent, its exit is awaited
   TimePoint retiring_since{};                // while retiring
@@ -40,7 +50,15 @@ struct SlotView {
   TimePoint not_before{};               // back-off: no start earlier
   std::optional<WorkerView> current;    // booting, warming or ready
   std::optional<WorkerView> successor;  // booting, warming or ready; takes the place when ready, or when current dies
+  std::optional<WorkerView> coming;     // of the coming generation; stands by beside all others
   std::vector<WorkerView> retiring;
+};
+
+// While a reload is under way. The Pool asks Reload what becomes of it; here only its workers are started and watched.
+struct ComingGenerationView {
+  unsigned wanted = 0;   // slots 1… to start workers in
+  unsigned at_once = 1;  // of them may be starting at a time
+  Duration startup_timeout{};
 };
 
 struct PoolView {
@@ -50,12 +68,14 @@ struct PoolView {
   Duration startup_timeout{};  // 0: no limit
   Duration request_timeout{};  // 0: no limit
   Duration drain_timeout{};
-  Bytes kill_rss;               // 0: no limit
-  std::vector<SlotView> slots;  // all of 1…count, in order
+  Bytes kill_rss;  // 0: no limit
+  std::optional<ComingGenerationView> coming;
+  std::vector<SlotView> slots;  // all of 1…count, and of 1…wanted of a coming generation, in order
 };
 
 struct Start {
   unsigned slot = 0;
+  bool is_coming = false;  // of the coming generation
 };
 struct Retire {
   WorkerId worker{};
@@ -70,6 +90,8 @@ using Step = std::variant<Start, Retire, Kill>;
 // Safety:   a recycle never takes a ready worker away unless another of its slot is ready: also with count = 1.
 //           At most `at_once` workers are out because of recycling: replacements starting plus workers retiring.
 //           A worker is told to retire once and killed once.
+//           While a generation is coming nothing is recycled: the take-over replaces all. A slot whose worker died is
+//           refilled all the same, since the coming generation may fail.
 // Progress: a slot within `count` that is empty starts a worker as soon as its back-off is over, whatever else is out.
 //           Every state but ready ends by itself: start-up and drain have limits (the drain's has 10 s on top, for the
 //           application's exit handlers), a killed worker exits.

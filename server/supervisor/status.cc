@@ -61,14 +61,64 @@ json::object json_of(const WorkerCounts& counts) {
     if (counts.refused[i] > 0) refused[refusal_reason_names[i]] = counts.refused[i];
   }
   return json::object{
-      {"requests", counts.requests},
-      {"failures", counts.failures},
-      {"clients_gone", counts.clients_gone},
-      {"idle_timeouts", counts.idle_timeouts},
-      {"write_timeouts", counts.write_timeouts},
-      {"times_full", counts.times_full},
-      {"dropped_fields", counts.dropped_fields},
+      {"requests", counts.requests},           {"server_errors", counts.server_errors},
+      {"failures", counts.failures},           {"clients_gone", counts.clients_gone},
+      {"idle_timeouts", counts.idle_timeouts}, {"write_timeouts", counts.write_timeouts},
+      {"times_full", counts.times_full},       {"dropped_fields", counts.dropped_fields},
       {"refused", std::move(refused)},
+  };
+}
+
+std::string_view text_of(ReloadReport::State state) {
+  switch (state) {
+    case ReloadReport::State::none:
+      return "none";
+    case ReloadReport::State::running:
+      return "running";
+    case ReloadReport::State::passing:
+      return "passing";
+    case ReloadReport::State::done:
+      return "done";
+    case ReloadReport::State::failed:
+      return "failed";
+  }
+  return "";
+}
+
+std::string_view text_of(ChangeCost cost) {
+  switch (cost) {
+    case ChangeCost::nothing:
+      return "nothing";
+    case ChangeCost::recycle:
+      return "recycle";
+    case ChangeCost::new_generation:
+      return "new_generation";
+    case ChangeCost::restart:
+      return "restart";
+  }
+  return "";
+}
+
+json::object json_of(const ReloadReport& report) {
+  json::array changes, steps;
+  for (const SettingsChange& change : report.changes)
+    changes.push_back(
+        json::object{{"key", change.key}, {"from", change.from}, {"to", change.to}, {"costs", text_of(change.cost)}});
+  for (const StartStep& step : report.steps)
+    steps.push_back(json::object{{"name", step.name}, {"us", step.took.count()}});
+  return json::object{
+      {"state", text_of(report.state)},
+      {"id", report.id},
+      {"from", report.from},
+      {"to", report.to},
+      {"phase", report.phase},
+      {"started", report.started},
+      {"changes", std::move(changes)},
+      {"step", report.step},
+      {"error", report.error},
+      {"detail", report.detail},
+      {"steps", std::move(steps)},
+      {"took_ms", report.took.count()},
   };
 }
 
@@ -85,6 +135,7 @@ json::object json_of(const PoolStatus& pool, TimePoint now) {
       {"recycled", std::move(recycled)},
       {"restarts", pool.restarts},
       {"totals", json_of(pool.totals)},
+      {"reload", json_of(pool.reload)},
   };
 }
 

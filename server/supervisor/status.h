@@ -2,6 +2,7 @@
 #pragma once
 
 #include "server/supervisor/recycling_policy.h"
+#include "server/supervisor/reload_report.h"
 #include "server/supervisor/running_requests.h"
 #include "server/supervisor/worker_state.h"
 #include "stint/bytes.h"
@@ -36,6 +37,7 @@ struct PoolStatus {
   std::vector<WorkerStatus> workers;
   std::map<RecycleReason, std::uint64_t> recycled;  // workers told to retire, by reason
   std::uint64_t restarts = 0;                       // workers that died unasked
+  ReloadReport reload;                              // the last
   WorkerCounts totals;                              // of all workers, those that are gone included
 };
 

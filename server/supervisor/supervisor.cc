@@ -9,6 +9,7 @@
 #include "server/supervisor/signal_names.h"
 #include "server/supervisor/spawner.h"
 #include "server/supervisor/status.h"
+#include "stint/assert.h"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -18,6 +19,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -52,15 +54,14 @@ std::string error_json(std::string_view sentence) { return json::serialize(json:
 class Supervisor::Server {
  public:
   Server(const Settings& settings, std::string settings_toml, std::vector<net::Listener> listeners, Log& log,
-         std::function<void()> reopen_own_log)
+         std::function<void()> reopen_own_log, SettingsReader read_settings)
       : settings_(settings),
         settings_toml_(std::move(settings_toml)),
         listeners_(std::move(listeners)),
         log_(log),
         reopen_own_log_(std::move(reopen_own_log)),
-        spawner_(io_, listeners_, inbox_, settings_.app.env, settings_.http.max_connections),
-        pool_(io_, settings_.app, spawner_, log_, [this] { on_change(); }) {
-    for (const net::Listener& listener : listeners_) addresses_.push_back(listener.address.text());
+        read_settings_(std::move(read_settings)) {
+    STINT_ASSERT(listeners_.size() == settings_.listen.size());
   }
 
   int run() {
@@ -73,17 +74,19 @@ class Supervisor::Server {
       return 1;
     }
     inbox_ = std::move(*inbox);
-    if (auto prepared = spawner_.prepare(settings_toml_); !prepared) {
-      log_.error("cannot start", {{"error", prepared.error().text()}});
+    auto first = Generation::make(io_, 1, settings_, settings_toml_, pointers_to(listeners_), inbox_);
+    if (!first) {
+      log_.error("cannot start", {{"error", first.error().text()}});
       return 1;
     }
+    pool_.emplace(io_, std::move(*first), log_, [this] { on_change(); });
     if (!open_command_socket()) return 1;
     wait_for_signal();
     tick_later();
-    pool_.start();
+    pool_->start();
     io_.run();
     command_server_.reset();  // its socket file with it
-    return pool_.has_failed_start() ? 1 : 0;
+    return pool_->has_failed_start() ? 1 : 0;
   }
 
  private:
@@ -140,21 +143,21 @@ class Supervisor::Server {
         stop_at_once(signal_name(number));
         break;
       case SIGHUP:
-        if (state_ != State::stopping) {
-          log_.info("reloading", {{"pool", settings_.app.name}, {"workers", pool_.count()}});
-          pool_.recycle(std::nullopt, RecycleReason::reload);
-        }
+        if (state_ == State::serving)
+          reload(false);
+        else
+          log_.warning("ignoring a reload", {{"pool", settings_.app.name}, {"state", text_of(state_)}});
         break;
       case SIGUSR1:
         reopen_own_log_();
-        pool_.reopen_logs();
+        pool_->reopen_logs();
         log_.info("logs reopened");
         break;
       case SIGTTIN:
-        pool_.grow();
+        pool_->grow();
         break;
       case SIGTTOU:
-        pool_.shrink();
+        pool_->shrink();
         break;
     }
     on_change();
@@ -165,7 +168,7 @@ class Supervisor::Server {
     tick_.async_wait([this](const boost::system::error_code& code) {
       if (code) return;
       reap_others();
-      pool_.tick();
+      pool_->tick();
       if (end_limit_ && std::chrono::steady_clock::now() > *end_limit_) {
         log_.error("leaving workers behind that do not end", {{"pool", settings_.app.name}});
         io_.stop();
@@ -177,8 +180,66 @@ class Supervisor::Server {
   }
 
   void reap_others() {
-    for (const EndedChild& child : reap_other_children([this](pid_t pid) { return pool_.has_process(pid); }))
-      pool_.on_child_end(child.pid, child.exit);
+    for (const EndedChild& child : reap_other_children([this](pid_t pid) { return pool_->has_process(pid); }))
+      pool_->on_child_end(child.pid, child.exit);
+  }
+
+  // Reads the settings and starts a generation with them, or says why not. Nothing has changed before it takes over.
+  void reload(bool only_settings) {
+    auto fresh = read_settings_(settings_);
+    if (!fresh) return pool_->refuse_reload("settings", "the settings are not valid", fresh.error().text());
+    const auto& changes = fresh->changes;
+    const bool costs_nothing = std::all_of(changes.begin(), changes.end(), [](const SettingsChange& change) {
+      return change.cost == ChangeCost::nothing || change.cost == ChangeCost::restart;
+    });
+    if (only_settings && costs_nothing && !pool_->is_reloading()) {
+      settings_ = fresh->settings;
+      settings_toml_ = fresh->toml;
+      return pool_->take_up(settings_.app, std::move(fresh->changes));
+    }
+    std::vector<net::Listener> opened;
+    std::vector<const net::Listener*> sockets;
+    if (auto found = sockets_of(fresh->settings.listen, opened, sockets); !found)
+      return pool_->refuse_reload("listen", found.error().text(), "");
+    auto generation = Generation::make(io_, pool_->next_generation(), fresh->settings, fresh->toml, sockets, inbox_);
+    if (!generation) return pool_->refuse_reload("prepare", generation.error().text(), "");
+    opened_ = std::move(opened);
+    pending_ = std::move(*fresh);
+    pool_->reload(std::move(*generation), pending_.settings.reload, pending_.changes, [this] { take_over_settings(); });
+  }
+
+  // The listener of each address: one that is open already, or one opened now.
+  Result<void> sockets_of(const std::vector<ListenAddress>& addresses, std::vector<net::Listener>& opened,
+                          std::vector<const net::Listener*>& sockets) const {
+    opened.reserve(addresses.size());  // pointers to them stay
+    for (const ListenAddress& address : addresses) {
+      const auto known = std::find(settings_.listen.begin(), settings_.listen.end(), address);
+      if (known != settings_.listen.end()) {
+        sockets.push_back(&listeners_[static_cast<std::size_t>(known - settings_.listen.begin())]);
+        continue;
+      }
+      auto listener = net::open_listener(address);
+      if (!listener) return listener.error();
+      opened.push_back(std::move(*listener));
+      sockets.push_back(&opened.back());
+    }
+    return {};
+  }
+
+  // The Pool's new generation serves. Listeners that are wanted no more are closed here; old workers let theirs go.
+  void take_over_settings() {
+    std::vector<net::Listener> listeners;
+    std::size_t next_opened = 0;
+    for (const ListenAddress& address : pending_.settings.listen) {
+      const auto known = std::find(settings_.listen.begin(), settings_.listen.end(), address);
+      listeners.push_back(known == settings_.listen.end()
+                              ? std::move(opened_[next_opened++])
+                              : std::move(listeners_[static_cast<std::size_t>(known - settings_.listen.begin())]));
+    }
+    listeners_ = std::move(listeners);
+    opened_.clear();
+    settings_ = std::move(pending_.settings);
+    settings_toml_ = std::move(pending_.toml);
   }
 
   void stop(const std::string& reason) {
@@ -189,7 +250,7 @@ class Supervisor::Server {
         {{"reason", reason}, {"pool", settings_.app.name}, {"drain_timeout", settings_.app.recycle.drain_timeout}});
     end_limit_ = std::chrono::steady_clock::now() + settings_.app.recycle.drain_timeout + exit_handlers_time +
                  patience_after_kill;
-    pool_.stop();
+    pool_->stop();
     close_sockets();
   }
 
@@ -197,39 +258,52 @@ class Supervisor::Server {
     state_ = State::stopping;
     log_.info("stopping at once", {{"reason", reason}, {"pool", settings_.app.name}});
     end_limit_ = std::chrono::steady_clock::now() + patience_after_kill;
-    pool_.stop_at_once();
+    pool_->stop_at_once();
     close_sockets();
   }
 
   // All workers have been told to go, and they alone hold the sockets now: when the last of them closes, a connection
   // is refused, and one in the inbox closed, instead of left waiting.
   void close_sockets() {
+    pool_->close_listeners();
     listeners_.clear();
     inbox_ = {};
   }
 
   // After anything has happened to a worker.
   void on_change() {
-    if (pool_.has_failed_start() && state_ == State::starting) {
+    if (pool_->has_failed_start() && state_ == State::starting) {
       state_ = State::stopping;
       end_limit_ = std::chrono::steady_clock::now() + patience_after_kill;
       close_sockets();
     }
-    if (state_ == State::starting && pool_.is_complete()) {
+    if (state_ == State::starting && pool_->is_complete()) {
       state_ = State::serving;
-      log_.info("serving", {{"listen", listen_text()}, {"pool", settings_.app.name}, {"workers", pool_.count()}});
+      log_.info("serving", {{"listen", listen_text()}, {"pool", settings_.app.name}, {"workers", pool_->count()}});
     }
     if (state_ == State::stopping) reap_others();
-    if (state_ == State::stopping && pool_.is_empty() && !is_finished_) {
+    if (state_ == State::stopping && pool_->is_empty() && !is_finished_) {
       is_finished_ = true;
-      if (!pool_.has_failed_start()) log_.info("stopped");
+      if (!pool_->has_failed_start()) log_.info("stopped");
       io_.stop();
     }
   }
 
+  static std::vector<const net::Listener*> pointers_to(const std::vector<net::Listener>& listeners) {
+    std::vector<const net::Listener*> pointers;
+    for (const net::Listener& listener : listeners) pointers.push_back(&listener);
+    return pointers;
+  }
+
+  std::vector<std::string> addresses() const {
+    std::vector<std::string> addresses;
+    for (const net::Listener& listener : listeners_) addresses.push_back(listener.address.text());
+    return addresses;
+  }
+
   std::string listen_text() const {
     std::string text;
-    for (const std::string& address : addresses_) text += (text.empty() ? "" : ",") + address;
+    for (const std::string& address : addresses()) text += (text.empty() ? "" : ",") + address;
     return text;
   }
 
@@ -240,11 +314,16 @@ class Supervisor::Server {
     if (state_ == State::stopping && std::holds_alternative<control::RecycleCommand>(*command))
       return error_json("the server is stopping");
     if (const auto* recycle = std::get_if<control::RecycleCommand>(&*command)) {
-      const unsigned workers = pool_.recycle(recycle->slot, RecycleReason::operator_asked);
+      const unsigned workers = pool_->recycle(recycle->slot, RecycleReason::operator_asked);
       if (workers == 0)
         return error_json(recycle->slot ? "no worker in slot " + std::to_string(*recycle->slot)
                                         : "no worker to recycle");
       return json::serialize(json::object{{"ok", true}, {"workers", workers}});
+    }
+    if (const auto* order = std::get_if<control::ReloadCommand>(&*command)) {
+      if (state_ != State::serving) return error_json("the server is " + std::string(text_of(state_)));
+      reload(order->only_settings);
+      return json::serialize(json::object{{"ok", true}, {"id", pool_->reload_report().id}});
     }
     stop("stint stop");
     return json::serialize(json::object{{"ok", true}, {"pid", ::getpid()}});
@@ -255,26 +334,28 @@ class Supervisor::Server {
     return status_json({.pid = ::getpid(),
                         .uptime = std::chrono::duration_cast<Duration>(now - began_),
                         .state = std::string(text_of(state_)),
-                        .listen = addresses_,
-                        .pool = pool_.status(),
+                        .listen = addresses(),
+                        .pool = pool_->status(),
                         .supervisor_memory = own_resident_memory()},
                        now);
   }
 
-  const Settings settings_;
-  const std::string settings_toml_;
-  std::vector<net::Listener> listeners_;
-  control::InboxEnds inbox_;  // held open here so that what waits in it outlives any worker
-  std::vector<std::string> addresses_;
+  Settings settings_;
+  std::string settings_toml_;
+  std::vector<net::Listener> listeners_;  // of settings_.listen, in order
+  control::InboxEnds inbox_;              // held open here so that what waits in it outlives any worker
   Log& log_;
   const std::function<void()> reopen_own_log_;
+  const SettingsReader read_settings_;
+  // During a reload: what counts when it takes over.
+  FreshSettings pending_;
+  std::vector<net::Listener> opened_;  // for it
   const TimePoint began_ = std::chrono::steady_clock::now();
 
   asio::io_context io_{1};
   asio::signal_set signals_{io_};
   asio::steady_timer tick_{io_};
-  Spawner spawner_;
-  Pool pool_;
+  std::optional<Pool> pool_;  // there from run() on
   std::optional<CommandServer> command_server_;
 
   State state_ = State::starting;
@@ -283,9 +364,9 @@ class Supervisor::Server {
 };
 
 Supervisor::Supervisor(const Settings& settings, std::string settings_toml, std::vector<net::Listener> listeners,
-                       Log& log, std::function<void()> reopen_own_log)
+                       Log& log, std::function<void()> reopen_own_log, SettingsReader read_settings)
     : server_(std::make_unique<Server>(settings, std::move(settings_toml), std::move(listeners), log,
-                                       std::move(reopen_own_log))) {}
+                                       std::move(reopen_own_log), std::move(read_settings))) {}
 
 Supervisor::~Supervisor() = default;
 

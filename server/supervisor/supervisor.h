@@ -5,6 +5,7 @@
 #include "server/net/listener.h"
 #include "stint/log.h"
 #include "stint/settings.h"
+#include "stint/settings_change.h"
 
 #include <functional>
 #include <memory>
@@ -15,10 +16,11 @@ namespace stint::supervisor {
 
 class Supervisor {
  public:
-  // `settings_toml` is what the workers read: the same settings as text. `reopen_own_log` is called at USR1. `log`
-  // outlives the Supervisor. Nothing has happened before run().
+  // `settings_toml` is what the workers read: the same settings as text. `listeners` are those of settings.listen, in
+  // order. `reopen_own_log` is called at USR1, `read_settings` at a reload. `log` outlives the Supervisor. Nothing has
+  // happened before run().
   Supervisor(const Settings& settings, std::string settings_toml, std::vector<net::Listener> listeners, Log& log,
-             std::function<void()> reopen_own_log);
+             std::function<void()> reopen_own_log, SettingsReader read_settings);
   ~Supervisor();
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;

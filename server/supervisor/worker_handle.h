@@ -54,6 +54,10 @@ class WorkerHandle {
   void want_replacement(RecycleReason reason, std::string detail = {});
   void retire(RetireCause cause, TimePoint now);  // REQUIRES: not yet retiring
   void mark_killed(KillCause why) { killed_ = why; }
+  void mark_serving() { is_serving_ = true; }
+  bool is_serving() const { return is_serving_; }  // it has been told to accept
+  void mark_draining() { is_draining_ = true; }
+  bool is_draining() const { return is_draining_; }  // it has said that it accepts no more
   void mark_keeper_lost() { is_keeper_lost_ = true; }
   void note_use(const ProcessUse& use) { use_ = use; }
   void note_descriptors(unsigned open) { descriptors_ = open; }
@@ -66,6 +70,7 @@ class WorkerHandle {
   unsigned generation() const { return generation_; }
   pid_t pid() const { return pid_; }
   WorkerState state() const { return state_; }
+  TimePoint retiring_since() const { return retiring_since_; }
   TimePoint started() const { return started_; }
   bool was_ready() const { return ready_since_.has_value(); }
   Duration ready_for(TimePoint now) const;  // zero: never was
@@ -102,6 +107,8 @@ class WorkerHandle {
   std::string recycle_detail_;
   std::optional<KillCause> killed_;
   std::optional<TimePoint> channel_lost_at_;
+  bool is_serving_ = false;
+  bool is_draining_ = false;
   bool is_keeper_lost_ = false;
   ProcessUse use_;            // as last looked at
   unsigned descriptors_ = 0;  // likewise

@@ -479,6 +479,7 @@ void Connection::finish_request() {
   disarm();
   log_access();
   services_.page.count_request();
+  if (writer_.status() >= 500) services_.page.count_server_error();
   services_.private_memory.look(services_.loop.now());
   const bool keeps_alive = writer_.keeps_alive() && !is_refused_;
   written_ += queue_.sent();

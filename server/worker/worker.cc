@@ -136,7 +136,16 @@ Result<void> Worker::start_serving() {
        {std::pair<int, Watcher*>{channel_.fd(), &channel_watcher_}, {signal_watcher_.fd, &signal_watcher_}}) {
     if (const Result<void> watched = loop_->watch(fd, EPOLLIN, *watcher); !watched.has_value()) return watched.error();
   }
-  return acceptor_->start();
+  return {};
+}
+
+// Everything is ready, and its generation may serve.
+void Worker::begin_to_serve() {
+  if (drain_->has_begun()) return;
+  const Result<void> started = acceptor_->start();
+  if (started.has_value()) return;
+  log_.error("cannot accept", {{"error", started.error().text()}, {"next", "asking to be replaced"}});
+  tell(control::RecycleWanted{"cannot accept"});
 }
 
 void Worker::serve() {
@@ -171,8 +180,12 @@ void Worker::read_channel() {
       continue;
     }
     if (!*received) return;
-    if (const auto* retire = std::get_if<control::Retire>(&**received)) {
+    if (std::holds_alternative<control::Serve>(**received)) {
+      begin_to_serve();
+    } else if (const auto* retire = std::get_if<control::Retire>(&**received)) {
+      const bool is_first = !drain_->has_begun();
       drain_->begin(retire->takes_rest);
+      if (is_first) tell(control::Draining{});
     } else if (std::holds_alternative<control::ReopenLogs>(**received)) {
       reopen_log_();
       access_->reopen();

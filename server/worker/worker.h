@@ -1,10 +1,10 @@
 // The worker process: starts Python, imports the application, and serves connections until it is told to retire.
 //
-//   start runtime ─> load application ─> warm up ─> ready: accept and serve ─> retire: drain ─> exit handlers ─> exit
-//        booting                          warming                              retiring                          dead
+//   start runtime ─> load application ─> warm up ─> ready ─Serve─> accept and serve ─> retire: drain ─> exit handlers ─> exit
+//        booting                          warming                                        retiring                      dead
 //
 // Comes in: what the supervisor handed down (control::WorkerInheritance), connections, and messages on the channel.
-// Goes out: answers, the status page, messages. Always: it accepts only between Ready and Retire; if the supervisor is
+// Goes out: answers, the status page, messages. Always: it accepts only between Serve and Retire; if the supervisor is
 // gone it finishes what runs and ends.
 #pragma once
 
@@ -71,6 +71,7 @@ class Worker {
   Result<void> start_keeper();
   std::optional<LoadFailure> start_application();
   Result<void> start_serving();
+  void begin_to_serve();
   void serve();
   void read_channel();
   void on_supervisor_gone();

@@ -78,7 +78,7 @@ ServerProcess::~ServerProcess() {
 void ServerProcess::wait_until_serving() {
   const bool is_serving = eventually([this] {
     addresses_ = addresses_in(log());
-    return addresses_.size() >= options_.listen.size() || wait_for_exit(0ms).has_value();
+    return addresses_.size() >= std::max<std::size_t>(1, options_.listen.size()) || wait_for_exit(0ms).has_value();
   });
   if (!is_serving || exit_code_) FAIL("the server does not serve; its log:\n" << log() << output());
 }

@@ -108,6 +108,11 @@ int main(int count, char** arguments) {
     ::poll(&readable, 1, -1);
     const auto message = channel.receive();
     if (!message) return 3;
-    if (*message && std::holds_alternative<Retire>(**message)) return 0;
+    if (!*message) continue;
+    if (std::holds_alternative<Retire>(**message)) return 0;
+    if (std::holds_alternative<Serve>(**message) && behaviour.starts_with("answer ")) {
+      for (int i = 0; i < 100; ++i) page->count_request();
+      if (behaviour == "answer with errors") page->count_server_error();
+    }
   }
 }

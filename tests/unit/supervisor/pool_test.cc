@@ -65,8 +65,8 @@ struct Stage {
   boost::asio::io_context io;
   std::vector<net::Listener> listeners;
   control::InboxEnds inbox;
-  std::unique_ptr<Spawner> spawner;
   std::unique_ptr<Pool> pool;
+  AppSettings* app = nullptr;  // of the generation that was made last
 
   explicit Stage(const std::string& behaviour, unsigned count = 2, const std::string& executable = FAKE_WORKER) {
     settings.name = "site";
@@ -79,10 +79,19 @@ struct Stage {
     auto ends = control::make_inbox();
     REQUIRE(ends.has_value());
     inbox = std::move(*ends);
-    spawner = std::make_unique<Spawner>(io, listeners, inbox, settings.env, 64, executable);
-    REQUIRE(spawner->prepare("name = \"site\"").has_value());
-    pool = std::make_unique<Pool>(io, settings, *spawner, log, [] {});
+    pool = std::make_unique<Pool>(io, generation(1, executable), log, [] {});
     pool->start();
+  }
+
+  // With the settings as they are now.
+  std::unique_ptr<Generation> generation(unsigned number, const std::string& executable = FAKE_WORKER) {
+    auto made = std::make_unique<Generation>();
+    made->number = number;
+    made->app = settings;
+    app = &made->app;
+    made->spawner = std::make_unique<Spawner>(io, listeners, inbox, settings.env, 64, executable);
+    REQUIRE(made->spawner->prepare("name = \"site\"").has_value());
+    return made;
   }
   ~Stage() {
     pool->stop_at_once();
@@ -176,7 +185,7 @@ TEST_CASE("a worker that dies silently before it is ready fails the first start"
 
 TEST_CASE("a worker that does not get ready in time fails the first start", "[supervisor]") {
   Stage stage("hang", 1);
-  stage.settings.workers.startup_timeout = 50ms;
+  stage.app->workers.startup_timeout = 50ms;
   REQUIRE(stage.eventually([&] { return stage.pool->is_empty(); }));
   CHECK(stage.pool->has_failed_start());
   CHECK(stage.log.count("cannot start") == 1);
@@ -291,12 +300,12 @@ TEST_CASE("the keeper of a worker that took too long or too much is told so", "[
   Stage stage(verdicts.keep(), 1);
   REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
   SECTION("request_timeout") {
-    stage.settings.workers.request_timeout = 1ms;
+    stage.app->workers.request_timeout = 1ms;
     REQUIRE(stage.eventually([&] { return stage.log.count("cause=request_timeout") >= 1; }));
     CHECK(stage.eventually([&] { return verdicts.text().starts_with("4"); }));
   }
   SECTION("kill_rss") {
-    stage.settings.recycle.kill_rss = {1};
+    stage.app->recycle.kill_rss = {1};
     REQUIRE(stage.eventually([&] { return stage.log.count("cause=kill_rss") >= 1; }));
     CHECK(stage.log.count("killing a worker pool=site gen=1 worker=1") >= 1);
     CHECK(stage.log.count("reason=kill_rss") >= 1);
@@ -306,7 +315,7 @@ TEST_CASE("the keeper of a worker that took too long or too much is told so", "[
 
 TEST_CASE("a limit that every worker reaches at once is told, not every time", "[supervisor]") {
   Stage stage("serve", 1);
-  stage.settings.recycle.max_fds = 1;
+  stage.app->recycle.max_fds = 1;
   REQUIRE(stage.eventually([&] { return stage.pool->status().recycled[RecycleReason::max_fds] >= 2; }));
   // Whether the first one was ready only for a moment depends on the machine; the others are looked at once a second.
   CHECK(stage.log.count("workers reach a limit soon after their start") <= 1);
@@ -324,4 +333,51 @@ TEST_CASE("a stop ends all workers and nothing is left", "[supervisor]") {
     CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
   }
   CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("a new generation takes over all slots, more or fewer than there were", "[supervisor]") {
+  Stage stage("serve", 2);
+  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  const auto before = stage.pids();
+  for (const unsigned count : {3U, 1U}) {
+    stage.settings.workers.count = count;
+    bool has_taken_over = false;
+    stage.pool->reload(stage.generation(stage.pool->next_generation()), {}, {}, [&] { has_taken_over = true; });
+    CHECK(stage.pool->is_reloading());
+    REQUIRE(stage.eventually([&] { return stage.pool->reload_report().state == ReloadReport::State::done; }));
+    CHECK(has_taken_over);
+    REQUIRE(stage.eventually([&] { return stage.pool->status().workers.size() == count; }));
+    for (const auto& worker : stage.pool->status().workers) CHECK(worker.generation == stage.pool->generation());
+    for (const pid_t pid : stage.pids()) CHECK_FALSE(before.contains(pid));
+  }
+}
+
+TEST_CASE("a generation that cannot start leaves the pool as it was", "[supervisor]") {
+  Stage stage("serve", 2);
+  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  const auto before = stage.pids();
+  for (const char* behaviour : {"fail", "crash"}) {
+    stage.settings.env["FAKE_WORKER_DOES"] = behaviour;
+    stage.pool->reload(stage.generation(stage.pool->next_generation()), {}, {}, [] { FAIL("it must not take over"); });
+    REQUIRE(stage.eventually([&] { return stage.pool->reload_report().state == ReloadReport::State::failed; }));
+    REQUIRE(stage.eventually([&] { return stage.pool->status().workers.size() == 2; }));
+    CHECK(stage.pids() == before);
+  }
+  CHECK(stage.log.count("step=import error=ImportError: no") == 1);
+  CHECK(stage.pool->generation() == 1);
+}
+
+TEST_CASE("a canary's errors take its generation back", "[supervisor]") {
+  Stage stage("serve", 2);
+  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  const ReloadSettings settings{.settle = 0ms, .canary = {.workers = 1, .requests = 50, .max_errors = 0}};
+  stage.settings.env["FAKE_WORKER_DOES"] = "answer with errors";
+  stage.pool->reload(stage.generation(stage.pool->next_generation()), settings, {}, [] { FAIL("it must not"); });
+  REQUIRE(stage.eventually([&] { return stage.pool->reload_report().state == ReloadReport::State::failed; }));
+  CHECK(stage.pool->reload_report().step == "canary");
+
+  stage.settings.env["FAKE_WORKER_DOES"] = "answer well";
+  stage.pool->reload(stage.generation(stage.pool->next_generation()), settings, {}, [] {});
+  REQUIRE(stage.eventually([&] { return stage.pool->reload_report().state == ReloadReport::State::done; }));
+  CHECK(stage.pool->reload_report().started == 2);
 }

@@ -15,7 +15,8 @@ namespace {
 const TimePoint now = TimePoint(1000s);
 
 std::string text_of(const Step& step) {
-  if (const auto* start = std::get_if<Start>(&step)) return "start slot " + std::to_string(start->slot);
+  if (const auto* start = std::get_if<Start>(&step))
+    return (start->is_coming ? "start coming slot " : "start slot ") + std::to_string(start->slot);
   if (const auto* retire = std::get_if<Retire>(&step))
     return "retire " + std::to_string(static_cast<std::uint64_t>(retire->worker)) + " " +
            std::string(supervisor::text_of(retire->cause));
@@ -301,4 +302,38 @@ TEST_CASE("recycling never takes the last ready worker of a slot, and the pool a
       if (slot.current) CHECK_FALSE(slot.current->wants_replacement);
     }
   }
+}
+
+TEST_CASE("a coming generation starts beside the one that serves, which is not recycled meanwhile", "[supervisor]") {
+  auto coming = [](unsigned id, WorkerState state) {
+    auto view = worker(id, state);
+    view.is_coming = true;
+    return view;
+  };
+  PoolView pool = pool_of({{.current = unwanted(1)}, {.current = ready(2)}});
+  pool.coming = ComingGenerationView{.wanted = 2, .at_once = 8, .startup_timeout = 0s};
+  CHECK(steps_of(pool) == Steps{"start coming slot 1", "start coming slot 2"});
+  pool.coming->at_once = 1;
+  CHECK(steps_of(pool) == Steps{"start coming slot 1"});
+  pool.slots[0].coming = coming(3, WorkerState::booting);
+  CHECK(steps_of(pool).empty());
+  pool.slots[0].coming = coming(3, WorkerState::ready);
+  CHECK(steps_of(pool) == Steps{"start coming slot 2"});
+
+  // The serving generation goes on as if nothing were: an empty slot of its is filled.
+  pool.slots[1].coming = coming(4, WorkerState::ready);
+  pool.slots[1].current.reset();
+  CHECK(steps_of(pool) == Steps{"start slot 2"});
+
+  // The coming one may have more slots, and its own limit for starting.
+  pool.slots[1].current = ready(2);
+  pool.coming = ComingGenerationView{.wanted = 3, .at_once = 8, .startup_timeout = 50s};
+  pool.slots.push_back({.slot = 3, .coming = coming(5, WorkerState::booting)});
+  CHECK(steps_of(pool) == Steps{"kill 5 startup_timeout"});
+  pool.coming->startup_timeout = 5min;
+  CHECK(steps_of(pool).empty());
+
+  // At a stop it goes, too.
+  pool.is_stopping = true;
+  CHECK(steps_of(pool) == Steps{"retire 1 stop", "retire 3 stop", "retire 2 stop", "retire 4 stop", "kill 5 stop"});
 }

@@ -1,0 +1,25 @@
+#include "server/supervisor/generation.h"
+
+#include <fcntl.h>
+
+namespace stint::supervisor {
+
+Result<std::unique_ptr<Generation>> Generation::make(boost::asio::io_context& io, unsigned number,
+                                                     const Settings& settings, const std::string& settings_toml,
+                                                     const std::vector<const net::Listener*>& sockets,
+                                                     const control::InboxEnds& inbox) {
+  auto made = std::make_unique<Generation>();
+  made->number = number;
+  made->app = settings.app;
+  for (const net::Listener* listener : sockets) {
+    UniqueFd copy(::fcntl(listener->socket.get(), F_DUPFD_CLOEXEC, 0));
+    if (!copy.is_open()) return system_error("share the listener " + listener->address.text());
+    made->listeners.push_back({std::move(copy), listener->address, {}});
+  }
+  made->spawner =
+      std::make_unique<Spawner>(io, made->listeners, inbox, settings.app.env, settings.http.max_connections);
+  if (auto prepared = made->spawner->prepare(settings_toml); !prepared) return prepared.error();
+  return made;
+}
+
+}  // namespace stint::supervisor

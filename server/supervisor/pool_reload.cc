@@ -1,0 +1,201 @@
+// The reload's part of Pool: draws what Reload asks about, does what it decides, and tells what came of it. The rest of
+// Pool is in pool.cc.
+#include "server/supervisor/pool.h"
+#include "stint/assert.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace stint::supervisor {
+
+namespace {
+
+// A call that has lasted so long is no request of a moment that has hidden the order to retire.
+constexpr auto long_call = std::chrono::milliseconds(5);
+
+}  // namespace
+
+bool Pool::is_coming(const WorkerHandle& worker) const {
+  return coming_ != nullptr && worker.generation() == coming_->number;
+}
+
+void Pool::begin_report(unsigned to, std::vector<SettingsChange> changes) {
+  reload_began_ = std::chrono::steady_clock::now();
+  report_ = {.state = ReloadReport::State::running,
+             .id = report_.id + 1,
+             .from = serving_->number,
+             .to = to,
+             .changes = std::move(changes)};
+}
+
+void Pool::end_report(ReloadReport::State state) {
+  report_.state = state;
+  report_.took = std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - reload_began_);
+}
+
+void Pool::reload(std::unique_ptr<Generation> generation, const ReloadSettings& settings,
+                  std::vector<SettingsChange> changes, std::function<void()> on_take_over) {
+  STINT_ASSERT(!is_stopping_);
+  if (coming_) roll_back("superseded", "a newer reload has begun", "");
+  begin_report(generation->number, std::move(changes));
+  coming_ = std::move(generation);
+  on_take_over_ = std::move(on_take_over);
+  const unsigned count = std::max(coming_->app.workers.count, 1U);
+  reload_.emplace(count, settings);
+  if (slots_.size() < count) slots_.resize(count);
+  log_.info("reloading",
+            {{"pool", app().name}, {"gen", coming_->number}, {"workers", count}, {"changes", report_.changes.size()}});
+  advance();
+}
+
+void Pool::refuse_reload(std::string step, std::string error, std::string detail) {
+  begin_report(serving_->number, {});
+  report_.step = std::move(step);
+  report_.error = std::move(error);
+  report_.detail = std::move(detail);
+  end_report(ReloadReport::State::failed);
+  log_.write(LogLevel::error, "reload failed",
+             {{"pool", app().name},
+              {"step", report_.step},
+              {"error", report_.error},
+              {"next", "generation " + std::to_string(serving_->number) + " goes on"}},
+             report_.detail);
+}
+
+void Pool::take_up(const AppSettings& settings, std::vector<SettingsChange> changes) {
+  begin_report(serving_->number, std::move(changes));
+  serving_->app = settings;
+  count_ = std::max(settings.workers.count, 1U);
+  if (slots_.size() < count_) slots_.resize(count_);
+  end_report(ReloadReport::State::done);
+  log_.info("settings taken up", {{"pool", app().name}, {"changes", report_.changes.size()}});
+  advance();
+}
+
+void Pool::note_steps(const std::vector<StartStep>& steps, TimePoint::duration took) {
+  TimePoint::duration known{};
+  for (const StartStep& step : report_.steps) known += step.took;
+  if (took > known) report_.steps = steps;
+}
+
+ComingView Pool::draw_coming() const {
+  ComingView view;
+  for (const auto& [id, worker] : workers_) {
+    if (!is_coming(*worker) || worker->killed()) continue;
+    if (view.is_ready.size() < worker->slot()) view.is_ready.resize(worker->slot());
+    view.is_ready[worker->slot() - 1] = worker->state() == WorkerState::ready;
+    const WorkerCounts counts = worker->report().counts;
+    view.requests += counts.requests;
+    view.server_errors += counts.server_errors;
+  }
+  return view;
+}
+
+void Pool::advance_reload(TimePoint now) {
+  if (report_.state == ReloadReport::State::passing) return finish_reload(now);
+  if (!coming_) return;
+  const Reload::Decision decision = reload_->next(draw_coming(), now);
+  switch (decision.kind) {
+    case Reload::Decision::Kind::wait:
+      report_.phase = text_of(reload_->phase());
+      return;
+    case Reload::Decision::Kind::serve_canaries:
+      return serve_canaries();
+    case Reload::Decision::Kind::take_over:
+      return take_over(now);
+    case Reload::Decision::Kind::roll_back:
+      return roll_back("canary", decision.why, "");
+  }
+}
+
+void Pool::let_serve(WorkerHandle& worker) {
+  if (worker.is_serving()) return;  // a canary already does
+  worker.mark_serving();
+  if (auto sent = worker.send(control::Serve{}); !sent && sent.error().code.value() != EPIPE)  // EPIPE: it is ending
+    log_.warning("cannot tell a worker to serve", {{"pool", app().name},
+                                                   {"worker", worker.slot()},
+                                                   {"pid", worker.pid()},
+                                                   {"error", sent.error().text()},
+                                                   {"next", "ignoring; it is replaced when it ends"}});
+}
+
+void Pool::serve_canaries() {
+  log_.info("canary serves", {{"pool", app().name}, {"gen", coming_->number}, {"workers", reload_->wanted()}});
+  for (auto& [id, worker] : workers_)
+    if (is_coming(*worker)) let_serve(*worker);
+}
+
+// From here on the coming generation is the one that serves. It accepts before the old one stops to.
+void Pool::take_over(TimePoint now) {
+  for (auto& [id, worker] : workers_)
+    if (is_coming(*worker)) let_serve(*worker);
+  const unsigned old = serving_->number;
+  serving_ = std::move(coming_);
+  reload_.reset();
+  count_ = std::max(app().workers.count, 1U);
+  for (Slot& slot : slots_) slot = {};
+  report_.state = ReloadReport::State::passing;
+  log_.info("generation takes over",
+            {{"pool", app().name}, {"gen", serving_->number}, {"workers", count_}, {"took", now - reload_began_}});
+  std::exchange(on_take_over_, {})();
+  for (auto& [id, worker] : workers_) {
+    if (worker->generation() != old || worker->state() == WorkerState::retiring || worker->killed()) continue;
+    if (worker->state() == WorkerState::booting)
+      apply(Kill{id, KillCause::reload}, now);
+    else
+      apply(Retire{id, RetireCause::reload}, now);
+  }
+  finish_reload(now);
+}
+
+// Whoever has asked for a reload and sees it done gets no answer of the old code any more, unless its request had begun
+// before.
+void Pool::finish_reload(TimePoint now) {
+  for (const auto& [id, worker] : workers_) {
+    if (worker->generation() != serving_->number && !has_stopped_accepting(*worker, now)) return;
+  }
+  end_report(ReloadReport::State::done);
+  log_.info("reloaded", {{"pool", app().name}, {"gen", serving_->number}, {"took", report_.took}});
+}
+
+// Said so, or in a call since before it was told: it looks for orders when the call ends, and before the next request.
+bool Pool::has_stopped_accepting(const WorkerHandle& worker, TimePoint now) const {
+  if (worker.is_draining() || worker.killed()) return true;
+  const WorkerReport report = worker.report();
+  return report.is_busy && report.busy_since <= worker.retiring_since() && now - report.busy_since > long_call;
+}
+
+void Pool::roll_back(const std::string& step, const std::string& error, const std::string& detail) {
+  log_.write(LogLevel::error, "reload failed",
+             {{"pool", app().name},
+              {"gen", coming_->number},
+              {"step", step},
+              {"error", error},
+              {"next", "generation " + std::to_string(serving_->number) + " goes on"}},
+             detail);
+  report_.step = step;
+  report_.error = error;
+  report_.detail = detail;
+  end_report(ReloadReport::State::failed);
+  give_up_coming(std::chrono::steady_clock::now());
+}
+
+void Pool::give_up_coming(TimePoint now) {
+  const std::unique_ptr<Generation> given_up = std::move(coming_);
+  reload_.reset();
+  on_take_over_ = {};
+  for (auto& [id, worker] : workers_) {
+    if (worker->generation() != given_up->number || worker->state() == WorkerState::retiring || worker->killed())
+      continue;
+    // One that still starts cannot read our message; one that is ready may be a canary with connections.
+    if (worker->state() == WorkerState::ready)
+      apply(Retire{id, RetireCause::reload}, now);
+    else
+      apply(Kill{id, KillCause::reload}, now);
+  }
+}
+
+void Pool::close_listeners() { serving_->listeners.clear(); }
+
+}  // namespace stint::supervisor

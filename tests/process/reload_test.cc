@@ -1,0 +1,290 @@
+// Stories of deploys: new code and settings start beside the old and take over, or nothing changes.
+#include "tests/process/story.h"
+
+#include <boost/json/array.hpp>
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+
+namespace stint::test {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+std::string code(int version, const std::string& more = "") {
+  return "import os\n" + more + "\nVERSION = b\"" + std::to_string(version) +
+         "\"\n"
+         "def application(environ, start_response):\n"
+         "    start_response('200 OK', [('Content-Type', 'text/plain'), ('X-Worker-Pid', str(os.getpid()))])\n"
+         "    return [VERSION]\n";
+}
+
+// A site in a folder of its own, whose code and settings a story changes as a deploy does.
+class Site {
+ public:
+  explicit Site(unsigned workers = 2, const std::string& toml = "") {
+    auto folder = std::make_unique<TemporaryFolder>();
+    folder_ = folder->path().string();
+    folder->write("site_app.py", code(1));
+    ServerOptions options;
+    options.module = "";
+    options.workers = 0;
+    options.directory = folder_;
+    options.listen.clear();
+    options.toml = settings(workers, toml);
+    server = std::make_unique<ServerProcess>(options, std::move(folder));
+    server->wait_until_ready();
+    REQUIRE(server->wait_for_ready_workers(workers));
+  }
+
+  void deploy(const std::string& text) { server->folder().write("site_app.py", text); }
+  void write_settings(unsigned workers, const std::string& toml = "") {
+    server->folder().write("stint.toml", settings(workers, toml));
+  }
+  CommandResult reload(std::vector<std::string> more = {"--wait"}) const {
+    more.insert(more.begin(), "reload");
+    return server->command(std::move(more));
+  }
+  std::string version() const { return fetch(server->address(), "/").body; }
+
+  std::unique_ptr<ServerProcess> server;
+
+ private:
+  static std::string settings(unsigned workers, const std::string& toml) {
+    return (toml.find("listen") == toml.npos ? "listen = [\"127.0.0.1:0\"]\n" : "") + toml +
+           "\n[app]\nmodule = \"site_app:application\"\n[app.workers]\ncount = " + std::to_string(workers) +
+           "\nstartup_timeout = \"20s\"\n[reload]\nsettle = \"100ms\"\n";
+  }
+  std::string folder_;
+};
+
+TEST_CASE("a reload serves the new code when it returns, and no client notices", "[process][reload]") {
+  Site site(2);
+  Load load;
+  load.address = site.server->address();
+  load.requests = 1'000'000'000;
+  load.connections = 6;
+  load.pause = std::chrono::milliseconds(1);
+  BackgroundLoad kept_alive(load);
+  load.pipeline = 4;
+  BackgroundLoad pipelined(load);
+  load.pipeline = 1;
+  load.answers_per_connection = 3;
+  BackgroundLoad short_lived(load);
+
+  HttpClient client(site.server->address());
+  for (int version = 2; version <= 6; ++version) {
+    site.deploy(code(version));
+    const CommandResult reloaded = site.reload();
+    INFO(reloaded.error << reloaded.output);
+    REQUIRE(reloaded.exit_code == 0);
+    CHECK_THAT(reloaded.output, ContainsSubstring("generation " + std::to_string(version) + " serves: started 2"));
+    for (int i = 0; i < 20; ++i) {
+      CHECK(client.get("/").body == std::to_string(version));
+      CHECK(site.version() == std::to_string(version));
+    }
+  }
+  for (BackgroundLoad* each : {&kept_alive, &pipelined, &short_lived}) {
+    const LoadReport report = each->stop();
+    INFO(report.text());
+    CHECK(report.failures() == 0);
+    CHECK(report.idle_closes == 0);
+    CHECK(report.answers > 0);
+  }
+  CHECK(eventually([&] { return site.server->ready_workers().size() == 2; }));
+  site.server->expect_clean_exit();
+}
+
+TEST_CASE("a broken deploy changes nothing and says which step failed", "[process][reload]") {
+  struct Broken {
+    const char* what;
+    std::string code;
+    const char* step;
+    const char* error;
+  };
+  const Broken broken[] = {
+      {"a syntax error", "def application(:\n", "import", "SyntaxError"},
+      {"an import error", code(2, "import no_such_module_of_ours"), "import", "ModuleNotFoundError"},
+      {"no callable", "application_ = None\n", "import", "has no attribute 'application'"},
+      {"an exit when imported", code(2, "import sys; sys.exit(3)"), "import", "SystemExit"},
+      {"a crash when imported", code(2, "os.kill(os.getpid(), 11)"), "start", "SIGSEGV"},
+      {"an end soon after it was ready", code(2, "import threading; threading.Timer(0.02, os._exit, [7]).start()"), "",
+       "code 7"},
+  };
+  Site site(2);
+  Load load;
+  load.address = site.server->address();
+  load.requests = 1'000'000'000;
+  load.connections = 4;
+  load.pause = std::chrono::milliseconds(1);
+  load.problem_of = [](const LoadAnswer& answer) { return answer.body == "1" ? std::string() : "another version"; };
+  BackgroundLoad clients(load);
+  const auto before = site.server->ready_workers();
+
+  for (const Broken& one : broken) {
+    INFO(one.what);
+    site.deploy(one.code);
+    const CommandResult reloaded = site.reload();
+    INFO(reloaded.error << reloaded.output);
+    CHECK(reloaded.exit_code == 1);
+    CHECK_THAT(reloaded.error, ContainsSubstring(std::string("reload failed: ") + one.step));
+    CHECK_THAT(reloaded.error, ContainsSubstring(one.error));
+    CHECK_THAT(reloaded.error, ContainsSubstring("generation 1 goes on"));
+    CHECK(eventually([&] { return site.server->ready_workers() == before; }));
+  }
+  CHECK(site.server->log_count("Traceback (most recent call last)") >= 2);
+
+  site.deploy(code(7));
+  CHECK(site.reload().exit_code == 0);
+  CHECK(site.version() == "7");
+  const LoadReport report = clients.stop();
+  INFO(report.text());
+  CHECK(report.failures() == report.wrong_body);  // those of version 7
+  site.server->expect_clean_exit();
+}
+
+TEST_CASE("a failing warm-up request and a start that takes too long fail a reload, too", "[process][reload]") {
+  Site site(1);
+  site.deploy(code(2) + "    raise ValueError('cold')\n");
+  site.write_settings(1, "[app.warmup]\nrequests = [\"/\"]\n");
+  site.deploy("def application(environ, start_response):\n    raise ValueError('cold')\n");
+  const CommandResult cold = site.reload();
+  CHECK(cold.exit_code == 1);
+  CHECK_THAT(cold.error, ContainsSubstring("reload failed: warmup") && ContainsSubstring("ValueError: cold"));
+
+  site.deploy(code(2, "import time; time.sleep(300)"));
+  site.server->folder().write("stint.toml",
+                              "listen = [\"127.0.0.1:0\"]\n[app]\nmodule = "
+                              "\"site_app:application\"\n[app.workers]\ncount = 1\nstartup_timeout = \"300ms\"\n");
+  const CommandResult late = site.reload();
+  CHECK(late.exit_code == 1);
+  CHECK_THAT(late.error, ContainsSubstring("startup_timeout") && ContainsSubstring("app.workers.startup_timeout"));
+  CHECK(site.version() == "1");
+  site.server->expect_clean_exit();
+}
+
+TEST_CASE("settings are read anew as a whole, and each change is told", "[process][reload]") {
+  Site site(2);
+  site.server->folder().write("stint.toml",
+                              "listen = [\"127.0.0.1:0\"]\n[app]\nmodule = \"site_app:application\"\nnonsense = "
+                              "1\n[app.workers]\ncount = -1\n");
+  const CommandResult wrong = site.reload();
+  CHECK(wrong.exit_code == 1);
+  CHECK_THAT(wrong.error, ContainsSubstring("reload failed: settings") &&
+                              ContainsSubstring("stint.toml:4:1: unknown key") && ContainsSubstring("stint.toml:6:9"));
+
+  site.write_settings(3);
+  const auto before = site.server->ready_workers();
+  const CommandResult grown = site.reload({"--settings", "--wait"});
+  INFO(grown.error << grown.output);
+  CHECK(grown.exit_code == 0);
+  CHECK_THAT(grown.output, ContainsSubstring("app.workers.count 2 → 3") && ContainsSubstring("generation 1 goes on"));
+  REQUIRE(site.server->wait_for_ready_workers(3));
+  const auto after = site.server->ready_workers();
+  CHECK(std::includes(after.begin(), after.end(), before.begin(), before.end()));
+
+  site.write_settings(1, "listen = [\"127.0.0.1:0\", \"unix:new.sock\"]\n");
+  const CommandResult moved = site.reload();
+  INFO(moved.error << moved.output);
+  CHECK(moved.exit_code == 0);
+  CHECK_THAT(moved.output, ContainsSubstring("app.workers.count 3 → 1") && ContainsSubstring("listen "));
+  CHECK(fetch("unix:" + site.server->folder().file("new.sock"), "/").body == "1");
+  CHECK(site.version() == "1");
+  REQUIRE(site.server->wait_for_ready_workers(1));
+
+  site.write_settings(1, "listen = [\"127.0.0.1:0\"]\n");
+  CHECK(site.reload().exit_code == 0);
+  CHECK(site.version() == "1");
+  CHECK(eventually([&] { return !std::filesystem::exists(site.server->folder().file("new.sock")); }));
+  site.server->expect_clean_exit();
+}
+
+TEST_CASE("a link that is switched is followed at a reload, and by no worker before", "[process][reload]") {
+  auto folder = std::make_unique<TemporaryFolder>();
+  for (const char* release : {"one", "two"}) {
+    folder->write(std::string(release) + "/site_app.py",
+                  "def application(environ, start_response):\n    import late\n    start_response('200 OK', [])\n"
+                  "    return [late.text]\n");
+    folder->write(std::string(release) + "/late.py", "text = b'" + std::string(release) + "'\n");
+  }
+  const std::filesystem::path current = folder->path() / "current";
+  std::filesystem::create_directory_symlink("one", current);
+  ServerOptions options;
+  options.module = "site_app:application";
+  options.directory = current.string();
+  options.set = {{"reload.settle", "0"}};
+  ServerProcess server(options, std::move(folder));
+  server.wait_until_ready();
+
+  std::filesystem::remove(current);
+  std::filesystem::create_directory_symlink("two", current);
+  CHECK(fetch(server.address(), "/").body == "one");  // its first import of `late` comes after the switch
+  CHECK(server.command({"reload", "--wait"}).exit_code == 0);
+  CHECK(fetch(server.address(), "/").body == "two");
+  server.expect_clean_exit();
+}
+
+TEST_CASE("a canary that answers with errors is taken back by itself", "[process][reload]") {
+  Site site(2, "");
+  site.server->folder().write("stint.toml",
+                              "listen = [\"127.0.0.1:0\"]\n[app]\nmodule = "
+                              "\"site_app:application\"\n[app.workers]\ncount = 2\n[reload]\nsettle = \"0s\"\n"
+                              "canary = { workers = 1, requests = 20, max_errors = 0 }\n");
+  Load load;
+  load.address = site.server->address();
+  load.requests = 1'000'000'000;
+  load.connections = 8;
+  load.answers_per_connection = 2;
+  load.pause = std::chrono::milliseconds(1);
+  load.tolerated_statuses = {500};
+  BackgroundLoad clients(load);
+
+  site.deploy(
+      "def application(environ, start_response):\n    start_response('500 Internal Server Error', [])\n    return "
+      "[b'']\n");
+  const CommandResult bad = site.reload();
+  INFO(bad.error << bad.output);
+  CHECK(bad.exit_code == 1);
+  CHECK_THAT(bad.error, ContainsSubstring("reload failed: canary") && ContainsSubstring("were 5xx"));
+  CHECK(site.version() == "1");
+
+  site.deploy(code(3));
+  const CommandResult good = site.reload();
+  INFO(good.error << good.output);
+  CHECK(good.exit_code == 0);
+  CHECK(site.version() == "3");
+  CHECK(site.server->log_count("canary serves") == 2);
+  const LoadReport report = clients.stop();
+  INFO(report.text());
+  CHECK(report.failures() == 0);
+  site.server->expect_clean_exit();
+}
+
+TEST_CASE("SIGHUP reloads, and the newest reload is the one that counts", "[process][reload]") {
+  Site site(1);
+  site.deploy(code(2, "import time; time.sleep(300)"));
+  site.server->signal(SIGHUP);
+  REQUIRE(eventually([&] { return site.server->log_count("reloading") == 1; }));
+  site.deploy(code(3));
+  CHECK(site.reload().exit_code == 0);
+  CHECK(site.version() == "3");
+  CHECK(site.server->log_count("a newer reload has begun") == 1);
+  site.server->expect_clean_exit();
+}
+
+TEST_CASE("the supervisor does not grow with reloads", "[process][reload]") {
+  Site site(1);
+  const auto resident = [&] {
+    return site.server->status().at("supervisor").at("rss_bytes").to_number<std::int64_t>();
+  };
+  for (int i = 0; i < 5; ++i) REQUIRE(site.reload().exit_code == 0);
+  const std::int64_t before = resident();
+  for (int i = 0; i < 20; ++i) REQUIRE(site.reload().exit_code == 0);
+  CHECK(resident() - before < 1 << 20);
+  site.server->expect_clean_exit();
+}
+
+}  // namespace
+}  // namespace stint::test

@@ -21,10 +21,20 @@ constexpr std::uint32_t current_version = HandoverHeader{}.version;
 constexpr std::size_t most_descriptors = most_idle_in_packet + 1;  // and a body's file
 constexpr int wanted_room = 16 << 20;
 
+// The bytes may come from another process's mistake, or by the keeper from a dead worker's memory: what has to be one
+// of a few values may hold any, and a bool with another is not even to be looked at.
+bool is_peer(const PeerRecord& peer) {
+  static_assert(sizeof(bool) == 1);
+  std::uint8_t flags[2];
+  std::memcpy(&flags[0], &peer.ends.has_addresses, 1);
+  std::memcpy(&flags[1], &peer.ends.is_tls, 1);
+  return peer.header <= PeerRecord::Header::read && flags[0] <= 1 && flags[1] <= 1;
+}
+
 // What both ends hold true of a packet.
 bool is_handover(const HandoverHeader& header, std::size_t bytes, std::size_t descriptors) {
   if (header.version != current_version || header.length != bytes || bytes > most_bytes_in_packet) return false;
-  if (header.head_length > header.length) return false;
+  if (header.head_length > header.length || !is_peer(header.peer)) return false;
   const std::size_t files = header.has_body_file != 0 ? 1 : 0;
   if (descriptors <= files) return false;
   const std::size_t sockets = descriptors - files;

@@ -55,6 +55,7 @@ void check_taken(const control::InboxEnds& inbox, const control::Handover& taken
   promise(packet.substr(sizeof(control::HandoverHeader)) == taken.bytes, "the bytes are those of the packet");
   promise(taken.header.head_length <= taken.bytes.size(), "a head is a part of the bytes");
   promise(!taken.sockets.empty() && taken.sockets.size() + files == descriptors, "every descriptor has an owner");
+  promise(taken.header.peer.header <= control::PeerRecord::Header::read, "a peer's header is none, awaited or read");
   promise(taken.body_file.is_open() == (files == 1), "a body's file is there when the header says so");
 
   std::vector<int> again;
@@ -66,7 +67,8 @@ void check_taken(const control::InboxEnds& inbox, const control::Handover& taken
   promise((*second)->bytes == taken.bytes && (*second)->sockets.size() == taken.sockets.size(), "it is the same again");
   const control::HandoverHeader &first = taken.header, &other = (*second)->header;
   promise(other.attempts == first.attempts && other.head_length == first.head_length &&
-              other.has_body == first.has_body && other.progress == first.progress,
+              other.has_body == first.has_body && other.progress == first.progress &&
+              other.peer.header == first.peer.header && other.peer.ends == first.peer.ends,
           "its header is the same again");
 }
 
@@ -79,7 +81,7 @@ void check(std::string_view input) {
   if (input[0] < 0 && packet.size() >= sizeof(control::HandoverHeader)) {
     control::HandoverHeader header;
     std::memcpy(&header, packet.data(), sizeof header);
-    header.version = 1;
+    header.version = control::HandoverHeader{}.version;
     header.length = static_cast<std::uint32_t>(packet.size() - sizeof header);
     header.head_length %= header.length + 1;
     std::memcpy(packet.data(), &header, sizeof header);

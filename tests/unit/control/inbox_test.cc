@@ -201,17 +201,23 @@ TEST_CASE("a broken packet is an error, its descriptors are closed, and the next
   too_long.length = 5;
   HandoverHeader without_file;
   without_file.has_body_file = 1;
+  HandoverHeader of_strange_peer;
+  of_strange_peer.peer.header = static_cast<PeerRecord::Header>(3);
+  HandoverHeader with_half_a_bool;
+  std::memset(&with_half_a_bool.peer.ends.is_tls, 2, 1);
   const std::vector<int> too_many(most_idle_in_packet + 2, fd);
 
   send_raw(inbox, "x", 1, {fd});
   send_raw(inbox, &of_other_version, sizeof good, {fd});
   send_raw(inbox, &too_long, sizeof good, {fd});
   send_raw(inbox, &without_file, sizeof good, {fd});
+  send_raw(inbox, &of_strange_peer, sizeof good, {fd});
+  send_raw(inbox, &with_half_a_bool, sizeof good, {fd});
   send_raw(inbox, &good, sizeof good, {});
   send_raw(inbox, &good, sizeof good, too_many);
   const std::string huge(most_bytes_in_packet + sizeof good + 1, 'x');
   send_raw(inbox, huge.data(), huge.size(), {fd});
-  for (int i = 0; i < 7; ++i) {
+  for (int i = 0; i < 9; ++i) {
     CAPTURE(i);
     CHECK_FALSE(take_from_inbox(inbox.take.get()).has_value());
     CHECK(open_descriptors() == before);

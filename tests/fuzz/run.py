@@ -110,7 +110,7 @@ class Run:
         for finding in self.findings:
             print(f"  The input: {finding} ({finding.stat().st_size} bytes)")
             print(f"  Replay:    {program} {finding}")
-            print(f"  Smaller:   {program} -minimize_crash=1 -runs=100000 {finding}")
+            print(f"  Smaller:   {program} -minimize_crash=1 -runs=100000 -exact_artifact_path={finding}.small {finding}")
             print(f"  Keep it:   mkdir -p {folder} && cp {finding} {folder}/NAME")
 
 
@@ -131,9 +131,15 @@ def keep(build, target, growing):
         sources = [str(path) for path in (growing, folder) if path.is_dir()]
         into = seeded if seeds else merged
         # By edges alone, not by how often one is passed: a tenth of the files.
-        subprocess.run(command(build, target, "-merge=1", "-use_counters=0", str(into), *sources),
+        crashes = pathlib.Path(made) / "crashes"
+        crashes.mkdir()
+        prefix = f"-artifact_prefix={crashes}/"
+        subprocess.run(command(build, target, "-merge=1", "-use_counters=0", prefix, str(into), *sources),
                        env={**SANITIZERS, **os.environ}, check=True, stdin=subprocess.DEVNULL,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # A merge passes over what crashes, and would forget what such inputs reach.
+        if any(crashes.iterdir()):
+            sys.exit(f"{target}: {sum(1 for _ in crashes.iterdir())} of its inputs are findings; run it, mend it, then keep")
         fresh = [path for path in into.iterdir() if path.name not in known]
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

@@ -4,6 +4,7 @@
 
 #include "embed/fork_check.h"
 #include "embed/gil.h"
+#include "embed/released_objects.h"
 
 #include "stint/response_sink.h"
 
@@ -25,7 +26,8 @@ struct Exchange {
   bool is_client_gone = false;   // flush() said so: nothing more is wanted
   bool has_failed_late = false;  // start_response(…, exc_info) came after the head was sent
 
-  // Gives what is queued to the kernel, without the GIL. False: the client is gone.
+  // Gives what is queued to the kernel, without the GIL. False: the client is gone. What the sink has let go of is
+  // dropped here: until the next call it would be all that a generator has yielded.
   bool flush(const Gil& gil) {
     is_flushing = true;
     {
@@ -33,6 +35,7 @@ struct Exchange {
       is_client_gone = !sink.flush().has_value();
     }
     is_flushing = false;
+    drop_released(gil);
     return !is_client_gone;
   }
 };

@@ -1,5 +1,6 @@
 // Python objects that the sink let go of. The worker releases the bytes of an answer when the last of them is sent, on
-// any thread and without the GIL; a decref needs the GIL. So they wait here until the next call into the application.
+// any thread and without the GIL; a decref needs the GIL. So they wait here until the flush that sent them has the GIL
+// again, or the next call into the application.
 #pragma once
 
 #include "embed/gil.h"

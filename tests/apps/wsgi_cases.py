@@ -628,6 +628,39 @@ def references_of_kept(environ, start_response):
     return [b"%d" % (sys.getrefcount(kept["big"]) - 1)]
 
 
+class Piece(bytes):
+    alive = 0
+
+    def __init__(self, _):
+        Piece.alive += 1
+
+    def __del__(self):
+        Piece.alive -= 1
+
+
+def pieces(environ, start_response):
+    """Notes before each item how many of those before it are alive."""
+    start_response("200 OK", TEXT)
+    kept["alive"] = []
+    for _ in range(4):
+        kept["alive"].append(Piece.alive)
+        yield Piece(b"p" * 100_000)
+
+
+def pieces_written(environ, start_response):
+    write = start_response("200 OK", TEXT)
+    kept["alive"] = []
+    for _ in range(4):
+        kept["alive"].append(Piece.alive)
+        write(Piece(b"p" * 100_000))
+    return []
+
+
+def pieces_alive(environ, start_response):
+    start_response("200 OK", TEXT)
+    return [str(kept["alive"]).encode()]
+
+
 def other_thread_while_flushing(environ, start_response):
     """?READ,WRITE: a second thread waits for a byte from READ, uses both callables, and says so on WRITE."""
     read_end, write_end = map(int, environ["QUERY_STRING"].split(","))

@@ -171,3 +171,17 @@ TEST_CASE("bytes that the sink keeps live until it lets go of them, from any thr
   application->tidy();
   CHECK(body_of("references_of_kept") == "1");
 }
+
+TEST_CASE("what the sink has let go of is gone before the next item is asked for") {
+  for (const char* name : {"pieces", "pieces_written"}) {
+    FakeSink sink;
+    sink.keeps_chunks = true;
+    sink.during_flush = [&sink] {  // as the worker, when the kernel has taken the last byte
+      for (BodyChunk& chunk : sink.kept) chunk.release(chunk.owner);
+      sink.kept.clear();
+    };
+    REQUIRE(!call(*load(name), "", sink));
+    CHECK(sink.body.size() == 400'000);
+    CHECK(body_of("pieces_alive") == "[0, 0, 0, 0]");
+  }
+}

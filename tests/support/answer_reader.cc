@@ -96,7 +96,10 @@ Reading read_answer(std::string_view input, bool has_ended, std::string& joined,
     } else if (answer.status == 204 || answer.status == 304) {
       answer.body = {};
     } else if (framing.length) {
-      if (input.size() - at < *framing.length) return Reading::incomplete;
+      if (input.size() - at < *framing.length) {
+        answer.missing = *framing.length - (input.size() - at);
+        return Reading::incomplete;
+      }
       answer.body = input.substr(at, *framing.length);
       at += *framing.length;
     } else {

@@ -14,7 +14,8 @@ struct ReadAnswer {
   long worker_pid = 0;  // 0: no X-Worker-Pid
   std::string_view head;
   std::string_view body;
-  std::size_t size = 0;  // bytes of the input it took
+  std::size_t size = 0;     // bytes of the input it took
+  std::size_t missing = 0;  // incomplete, but for so many bytes of a body whose length is known
 };
 
 enum class Reading { complete, incomplete, malformed };

@@ -42,9 +42,10 @@ bool HttpResponse::announces_close() const {
   return connection && is_same_name(*connection, "close");
 }
 
-HttpClient::HttpClient(const std::string& text) {
+HttpClient::HttpClient(const std::string& text, int receive_buffer) {
   const SocketAddress address = parse_address(text);
   socket_ = make_socket(address, 0);
+  if (receive_buffer > 0) setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
   if (connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0) {
     throw std::system_error(errno, std::generic_category(), "connect " + text);
   }

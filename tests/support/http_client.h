@@ -28,7 +28,8 @@ struct HttpResponse {
 
 class HttpClient {
  public:
-  explicit HttpClient(const std::string& address);  // connected, or throws
+  // Connected, or throws. `receive_buffer`: SO_RCVBUF; 0: the kernel's, which grows to megabytes.
+  explicit HttpClient(const std::string& address, int receive_buffer = 0);
 
   void send(std::string_view bytes);
   // One answer with its body; an interim answer (1xx) is an answer of its own. `method` says whether a body can be.

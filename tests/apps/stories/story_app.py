@@ -204,9 +204,21 @@ def stepwise(until):
     yield b"second\n"
 
 
-def big(mib, touch):
-    """A byte of its own for each MiB, so that a lost or doubled one shows."""
+def acknowledged(file):
+    """Pieces of many sizes, each after the first only when `file` has a byte for each of those before."""
+    open(file, "w").close()
+    for number, size in enumerate([1, 100, 4096, 16384, 16385, 100_000, 1_000_000, 5]):
+        while os.path.getsize(file) < number:
+            time.sleep(0.001)
+        yield b"p" * size
+
+
+def big(mib, touch, asked):
+    """A byte of its own for each MiB, so that a lost or doubled one shows. The file `asked` gets a byte for each."""
     for number in range(mib):
+        if asked:
+            with open(asked, "ab") as file:
+                file.write(b".")
         yield bytes([number % 251]) * 1048576
         if touch and number == 0:
             open(touch, "w").close()
@@ -236,10 +248,13 @@ def application(environ, start_response):
     if path == "/stepwise":
         start_response("200 OK", head)
         return stepwise(query["until"])
+    if path == "/acknowledged":
+        start_response("200 OK", head)
+        return acknowledged(query["file"])
     if path == "/big":
         mib = int(query["mib"])
         start_response("200 OK", head + [("Content-Length", str(mib * 1048576))])
-        pieces = big(mib, query.get("touch"))
+        pieces = big(mib, query.get("touch"), query.get("asked"))
         return [b"".join(pieces)] if "whole" in query else pieces
     if path == "/half":
         start_response("200 OK", head + [("Content-Length", "1000")])

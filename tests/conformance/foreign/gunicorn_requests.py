@@ -77,7 +77,7 @@ def bytes_of(file):
 
 
 # --- what Stint is told, and what it has to answer ----------------------------------------------------------------------
-def settings_for(gunicorn, has_proxy):
+def settings_for(gunicorn):
     """Stint's settings for gunicorn's; those without a counterpart change nothing, and README.md says so."""
     chosen = DEFAULTS | {key: value for key, value in gunicorn.items() if not (key == "limit_request_field_size" and not value)}
     settings = {
@@ -85,9 +85,9 @@ def settings_for(gunicorn, has_proxy):
         "http.max_header_fields": chosen["limit_request_fields"],
         "http.max_header_size": f"{max(chosen['limit_request_field_size'], 64)}B",  # 64: the smallest that Stint takes
     }
-    if has_proxy and chosen.get("proxy_protocol"):
+    if chosen.get("proxy_protocol"):
         settings |= {"proxy.protocol": True, "proxy.trusted": ["127.0.0.0/8"]}
-    if has_proxy and chosen.get("forwarded_allow_ips") == "*":
+    if chosen.get("forwarded_allow_ips") == "*":
         settings |= {"proxy.trusted": ["127.0.0.0/8"]}
     return settings
 
@@ -249,14 +249,13 @@ def main():
     suite = Suite(__doc__)
     files = sorted(suite.source("gunicorn").glob("tests/requests/*/*.http"))
     expect("gunicorn's request files are there", len(files) > 100, len(files))
-    has_proxy = False
     listed = Exceptions("gunicorn's request files")
 
     # One Stint for all files with the same settings.
     by_settings = {}
     for file in files:
         expectation = Expectation(file.with_suffix(".py"))
-        settings = settings_for(expectation.settings, has_proxy)
+        settings = settings_for(expectation.settings)
         by_settings.setdefault(json.dumps(settings), []).append((file, expectation))
 
     for settings, cases in by_settings.items():

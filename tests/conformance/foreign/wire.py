@@ -26,7 +26,7 @@ class Wire:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.unread = b""
-        self.ended = False
+        self.ended, self.has_received = False, False
 
     def __enter__(self):
         return self
@@ -49,14 +49,18 @@ class Wire:
             pass  # the server was first
 
     def _receive(self):
-        """Reads on; False at the end of the connection. A reset is a failure: an answer may have been lost by it."""
+        """Reads on; False at the end of the connection. A reset is a failure: an answer may have been lost by it. Before
+        any answer it is an end: a server that closes with bytes unread cannot end otherwise."""
         if not self.ended:
             try:
                 data = self.socket.recv(65536)
             except TimeoutError:
                 raise Failure(f"nothing came for {PATIENCE} s; unread: {self.unread[:200]!r}") from None
             except ConnectionResetError:
-                raise Failure(f"the connection was reset; unread: {self.unread[:200]!r}") from None
+                if self.has_received:
+                    raise Failure(f"the connection was reset; unread: {self.unread[:200]!r}") from None
+                data = b""
+            self.has_received |= bool(data)
             self.unread += data
             self.ended = not data
         return not self.ended

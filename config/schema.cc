@@ -68,6 +68,9 @@ For requests that would take all memory; larger than `max_rss`. 0: never.)"},
     {"app.warmup.requests", Targets{IN(app.warmup_requests)}, "[]", "", ChangeCost::recycle,
      R"(Requests that a new worker answers to itself before it serves anybody: ["/"].)"},
 
+    {"reload.watch", Switch{IN(reload.watch)}, "false", "", ChangeCost::nothing,
+     R"(true: reload when a *.py below `app.directory`, or this file, changes; an application that cannot be imported is answered
+with its traceback (app.show_errors). For development (`stint serve --dev`) only.)"},
     {"reload.settle", Time{IN(reload.settle), shortest, longest, true}, R"("1s")", "", ChangeCost::nothing,
      R"(How long the workers of a new generation have to stay alive, ready, before they take over from the old one. 0: not at all.)"},
     {"reload.canary.workers", Number{IN(reload.canary.workers), 0, 1024}, "0", "", ChangeCost::nothing,

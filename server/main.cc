@@ -76,7 +76,8 @@ int serve_role(const cli::Serve& command) {
   ::setproctitle("-stint: supervisor %s", settings.app.name.c_str());
   supervisor::Supervisor supervisor(
       settings, config::to_toml(settings), std::move(listeners), **log, [&log] { (*log)->reopen(); },
-      [&command](const Settings& current) { return read_fresh_settings(command, current); });
+      [&command](const Settings& current) { return read_fresh_settings(command, current); },
+      cli::settings_path(command.settings));
   return supervisor.run();
 }
 

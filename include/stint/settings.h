@@ -94,6 +94,7 @@ struct CanarySettings {
 };
 
 struct ReloadSettings {
+  bool watch = false;  // reload when the application's sources change: for development
   Duration settle{};  // a new generation that is ready has to stay alive so long before it takes over
   CanarySettings canary;
   bool operator==(const ReloadSettings&) const = default;

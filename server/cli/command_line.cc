@@ -42,7 +42,8 @@ void add_settings_options(CLI::App& command, SettingsWords& words) {
   command.add_option("--venv", words.venv, "Its virtual environment")->type_name("FOLDER");
   command.add_option("--access-log", words.access_log, "File of the access log; - is standard output")
       ->type_name("PATH");
-  command.add_flag("--dev", words.is_dev, "For development: tracebacks are shown in the browser");
+  command.add_flag("--dev", words.is_dev,
+                   "For development: reload when sources change, show tracebacks in the browser");
   command.add_option("--set", words.set, "Any key: --set app.recycle.max_requests=1000; may be given several times")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
@@ -108,7 +109,11 @@ std::variant<SettingsArguments, UsageError> settings_arguments(const CLI::App& c
   add("--directory", "app.directory", words.directory, "--directory");
   add("--venv", "app.venv", words.venv, "--venv");
   add("--access-log", "log.access", words.access_log, "--access-log");
-  if (words.is_dev) arguments.overrides.push_back({"app.show_errors", "true", "--dev"});
+  if (words.is_dev) {
+    for (const auto& [key, value] :
+         {std::pair{"app.show_errors", "true"}, {"reload.watch", "true"}, {"reload.settle", "0"}})
+      arguments.overrides.push_back({key, value, "--dev"});
+  }
   for (const std::string& assignment : words.set) {
     const auto equals = assignment.find('=');
     if (equals == assignment.npos || equals == 0)

@@ -60,6 +60,13 @@ std::optional<config::Problem> log_format_problem(const config::Loaded& loaded) 
 
 }  // namespace
 
+std::string settings_path(const SettingsArguments& arguments) {
+  const auto file = settings_file(arguments.file);
+  const auto directory = working_directory();
+  if (!file || !directory.has_value()) return {};
+  return file->starts_with('/') ? *file : *directory + "/" + *file;
+}
+
 std::variant<config::Loaded, config::Problems> load_settings(const SettingsArguments& arguments) {
   auto input = read_input(arguments.file);
   if (auto* problems = std::get_if<config::Problems>(&input)) return std::move(*problems);

@@ -13,6 +13,9 @@ namespace stint::cli {
 // Problems also tell of a file that cannot be read.
 std::variant<config::Loaded, config::Problems> load_settings(const SettingsArguments& arguments);
 
+// Absolute path of the file that load_settings reads; empty: none.
+std::string settings_path(const SettingsArguments& arguments);
+
 // Where the running server's control socket is: --socket, else `control.socket` of the file, else the default place.
 std::variant<std::string, config::Problems> find_control_socket(const ServerArguments& arguments);
 

@@ -7,6 +7,7 @@
 #include "server/supervisor/other_children.h"
 #include "server/supervisor/pool.h"
 #include "server/supervisor/signal_names.h"
+#include "server/supervisor/source_watch.h"
 #include "server/supervisor/spawner.h"
 #include "server/supervisor/status.h"
 #include "stint/assert.h"
@@ -54,13 +55,14 @@ std::string error_json(std::string_view sentence) { return json::serialize(json:
 class Supervisor::Server {
  public:
   Server(const Settings& settings, std::string settings_toml, std::vector<net::Listener> listeners, Log& log,
-         std::function<void()> reopen_own_log, SettingsReader read_settings)
+         std::function<void()> reopen_own_log, SettingsReader read_settings, std::string settings_file)
       : settings_(settings),
         settings_toml_(std::move(settings_toml)),
         listeners_(std::move(listeners)),
         log_(log),
         reopen_own_log_(std::move(reopen_own_log)),
-        read_settings_(std::move(read_settings)) {
+        read_settings_(std::move(read_settings)),
+        settings_file_(std::move(settings_file)) {
     STINT_ASSERT(listeners_.size() == settings_.listen.size());
   }
 
@@ -83,6 +85,7 @@ class Supervisor::Server {
     if (!open_command_socket()) return 1;
     wait_for_signal();
     tick_later();
+    watch_sources();
     pool_->start();
     io_.run();
     command_server_.reset();  // its socket file with it
@@ -208,6 +211,27 @@ class Supervisor::Server {
     pool_->reload(std::move(*generation), pending_.settings.reload, pending_.changes, [this] { take_over_settings(); });
   }
 
+  // For development. What cannot be watched is told, and no reason not to serve.
+  void watch_sources() {
+    if (source_watch_ && settings_.reload.watch && watched_ == settings_.app.directory) return;
+    source_watch_.reset();
+    watched_ = settings_.app.directory;
+    if (!settings_.reload.watch) return;
+    auto watch = SourceWatch::make(io_, settings_.app.directory, settings_file_, [this] {
+      if (state_ == State::stopping) return;
+      have_sources_changed_ = true;
+      on_change();
+    });
+    if (!watch) {
+      log_.warning("sources not watched", {{"error", watch.error().text()}, {"next", "reload by hand"}});
+      return;
+    }
+    source_watch_ = std::move(*watch);
+    log_.info("watching sources", {{"folder", settings_.app.directory}, {"folders", source_watch_->folders()}});
+    if (source_watch_->is_incomplete())
+      log_.warning("not all sources are watched", {{"next", "raise fs.inotify.max_user_watches, or reload by hand"}});
+  }
+
   // The listener of each address: one that is open already, or one opened now.
   Result<void> sockets_of(const std::vector<ListenAddress>& addresses, std::vector<net::Listener>& opened,
                           std::vector<const net::Listener*>& sockets) const {
@@ -240,6 +264,7 @@ class Supervisor::Server {
     opened_.clear();
     settings_ = std::move(pending_.settings);
     settings_toml_ = std::move(pending_.toml);
+    watch_sources();
   }
 
   void stop(const std::string& reason) {
@@ -280,6 +305,10 @@ class Supervisor::Server {
     if (state_ == State::starting && pool_->is_complete()) {
       state_ = State::serving;
       log_.info("serving", {{"listen", listen_text()}, {"pool", settings_.app.name}, {"workers", pool_->count()}});
+    }
+    if (state_ == State::serving && std::exchange(have_sources_changed_, false)) {
+      log_.info("sources changed", {{"pool", settings_.app.name}, {"next", "reloading"}});
+      reload(false);
     }
     if (state_ == State::stopping) reap_others();
     if (state_ == State::stopping && pool_->is_empty() && !is_finished_) {
@@ -347,6 +376,7 @@ class Supervisor::Server {
   Log& log_;
   const std::function<void()> reopen_own_log_;
   const SettingsReader read_settings_;
+  const std::string settings_file_;
   // During a reload: what counts when it takes over.
   FreshSettings pending_;
   std::vector<net::Listener> opened_;  // for it
@@ -356,6 +386,9 @@ class Supervisor::Server {
   asio::signal_set signals_{io_};
   asio::steady_timer tick_{io_};
   std::optional<Pool> pool_;  // there from run() on
+  std::unique_ptr<SourceWatch> source_watch_;
+  std::string watched_;  // the folder
+  bool have_sources_changed_ = false;
   std::optional<CommandServer> command_server_;
 
   State state_ = State::starting;
@@ -364,9 +397,11 @@ class Supervisor::Server {
 };
 
 Supervisor::Supervisor(const Settings& settings, std::string settings_toml, std::vector<net::Listener> listeners,
-                       Log& log, std::function<void()> reopen_own_log, SettingsReader read_settings)
+                       Log& log, std::function<void()> reopen_own_log, SettingsReader read_settings,
+                       std::string settings_file)
     : server_(std::make_unique<Server>(settings, std::move(settings_toml), std::move(listeners), log,
-                                       std::move(reopen_own_log), std::move(read_settings))) {}
+                                       std::move(reopen_own_log), std::move(read_settings), std::move(settings_file))) {
+}
 
 Supervisor::~Supervisor() = default;
 

@@ -17,10 +17,10 @@ namespace stint::supervisor {
 class Supervisor {
  public:
   // `settings_toml` is what the workers read: the same settings as text. `listeners` are those of settings.listen, in
-  // order. `reopen_own_log` is called at USR1, `read_settings` at a reload. `log` outlives the Supervisor. Nothing has
-  // happened before run().
+  // order. `reopen_own_log` is called at USR1, `read_settings` at a reload; `settings_file` is what that reads, for
+  // reload.watch. `log` outlives the Supervisor. Nothing has happened before run().
   Supervisor(const Settings& settings, std::string settings_toml, std::vector<net::Listener> listeners, Log& log,
-             std::function<void()> reopen_own_log, SettingsReader read_settings);
+             std::function<void()> reopen_own_log, SettingsReader read_settings, std::string settings_file);
   ~Supervisor();
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;

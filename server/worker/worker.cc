@@ -1,5 +1,6 @@
 #include "server/worker/worker.h"
 
+#include "server/worker/failed_application.h"
 #include "server/worker/forked_children.h"
 #include "server/worker/keeper.h"
 #include "server/worker/signals.h"
@@ -86,7 +87,16 @@ std::optional<LoadFailure> Worker::start_application() {
   if (std::optional<LoadFailure> failure = start_runtime_(steps_, runtime_)) return failure;
   LoadFailure failure;
   application_ = runtime_.runtime->load(steps_, failure);
-  if (!application_) return failure;
+  const bool is_mended_soon = settings_.reload.watch && settings_.app.show_errors;
+  if (!application_ && !is_mended_soon) return failure;
+  if (!application_) {
+    log_.write(LogLevel::error, "application not loaded",
+               {{"step", failure.step}, {"error", failure.summary}, {"next", "showing this until the sources change"}},
+               failure.traceback);
+    application_ = std::make_unique<FailedApplication>(failure);
+    tell(control::Warming{});
+    return std::nullopt;
+  }
 
   tell(control::Warming{});
   const TimePoint began = std::chrono::steady_clock::now();

@@ -24,7 +24,7 @@ std::string code(int version, const std::string& more = "") {
 // A site in a folder of its own, whose code and settings a story changes as a deploy does.
 class Site {
  public:
-  explicit Site(unsigned workers = 2, const std::string& toml = "") {
+  explicit Site(unsigned workers = 2, const std::string& toml = "", std::vector<std::string> words = {}) {
     auto folder = std::make_unique<TemporaryFolder>();
     folder_ = folder->path().string();
     folder->write("site_app.py", code(1));
@@ -33,6 +33,7 @@ class Site {
     options.workers = 0;
     options.directory = folder_;
     options.listen.clear();
+    options.words = std::move(words);
     options.toml = settings(workers, toml);
     server = std::make_unique<ServerProcess>(options, std::move(folder));
     server->wait_until_ready();
@@ -283,6 +284,45 @@ TEST_CASE("the supervisor does not grow with reloads", "[process][reload]") {
   const std::int64_t before = resident();
   for (int i = 0; i < 20; ++i) REQUIRE(site.reload().exit_code == 0);
   CHECK(resident() - before < 1 << 20);
+  site.server->expect_clean_exit();
+}
+
+// What the site answers in the end: reloads come by themselves here.
+bool answers(const Site& site, int status, const std::string& text) {
+  return eventually([&] {
+    const HttpResponse response = fetch(site.server->address(), "/");
+    return response.status == status && response.body.find(text) != std::string::npos;
+  });
+}
+
+TEST_CASE("while it is written, a site follows its sources, and shows what is wrong with them", "[process][reload]") {
+  Site site(1, "", {"--dev"});
+  REQUIRE(eventually([&] { return site.server->log_count("watching sources") == 1; }));
+  site.deploy(code(2));
+  CHECK(answers(site, 200, "2"));
+  site.server->folder().write("templates/page.html", "no reason to reload");
+  site.deploy("def application(:\n");
+  CHECK(answers(site, 500, "SyntaxError"));
+  CHECK_THAT(fetch(site.server->address(), "/").body, ContainsSubstring("site_app.py"));
+  site.deploy(code(3));
+  CHECK(answers(site, 200, "3"));
+
+  // A module in a folder that has only just come, and an error while a request runs.
+  site.server->folder().write("package/part.py", "NUMBER = 4\n");
+  site.deploy("from package.part import NUMBER\n" + code(4));
+  CHECK(answers(site, 200, "4"));
+  site.server->folder().write("package/part.py", "NUMBER = no_such_name\n");
+  CHECK(answers(site, 500, "NameError"));
+  site.server->folder().write("package/part.py", "NUMBER = 5\n");
+  CHECK(answers(site, 200, "4"));
+
+  const std::size_t reloads = site.server->log_count("sources changed");
+  site.server->folder().write("templates/page.html", "still none");
+  site.server->folder().write("__pycache__/x.py", "");
+  site.server->folder().write(".git/x.py", "");
+  site.deploy(code(6));
+  CHECK(answers(site, 200, "6"));
+  CHECK(site.server->log_count("sources changed") == reloads + 1);
   site.server->expect_clean_exit();
 }
 

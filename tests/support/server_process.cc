@@ -54,6 +54,7 @@ ServerProcess::ServerProcess(ServerOptions options, std::unique_ptr<TemporaryFol
   if (!options_.directory.empty()) add("--directory", options_.directory);
   add("--set", "control.socket=\"" + control_socket() + "\"");
   for (const auto& [key, value] : options_.set) add("--set", key + "=" + value);
+  command.arguments.insert(command.arguments.end(), options_.words.begin(), options_.words.end());
   command.environment = options_.environment;
   command.environment.push_back("PYTHONDONTWRITEBYTECODE=1");
   command.working_directory = folder_->path();

@@ -27,6 +27,7 @@ struct ServerOptions {
   std::vector<std::string> listen = {"127.0.0.1:0"};     // "unix:NAME" is put into the story's folder, "unix:/…" not
   std::string directory = apps_folder();
   std::vector<std::string> environment;
+  std::vector<std::string> words;  // more of the command line
 };
 
 class ServerProcess {

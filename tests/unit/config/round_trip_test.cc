@@ -32,7 +32,7 @@ Settings far_from_defaults() {
   s.app.retry_interrupted = false;
   s.app.warmup_requests = {"/", "/health?x=1"};
   s.http = {1ms, 2s, 3min, 4h, {1000}, 50, 9_KiB, 3_GiB, 10};
-  s.reload = {.settle = 3s, .canary = {.workers = 2, .requests = 7, .max_errors = 1}};
+  s.reload = {.watch = true, .settle = 3s, .canary = {.workers = 2, .requests = 7, .max_errors = 1}};
   s.proxy = {{*Network::parse("10.0.0.0/8"), *Network::parse("2001:db8::1"), Network::unix_peers()},
              {ForwardedField::x_request_id, ForwardedField::forwarded, ForwardedField::x_forwarded_prefix},
              true,

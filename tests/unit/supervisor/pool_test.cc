@@ -370,7 +370,8 @@ TEST_CASE("a generation that cannot start leaves the pool as it was", "[supervis
 TEST_CASE("a canary's errors take its generation back", "[supervisor]") {
   Stage stage("serve", 2);
   REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
-  const ReloadSettings settings{.settle = 0ms, .canary = {.workers = 1, .requests = 50, .max_errors = 0}};
+  const ReloadSettings settings{
+      .watch = false, .settle = 0ms, .canary = {.workers = 1, .requests = 50, .max_errors = 0}};
   stage.settings.env["FAKE_WORKER_DOES"] = "answer with errors";
   stage.pool->reload(stage.generation(stage.pool->next_generation()), settings, {}, [] { FAIL("it must not"); });
   REQUIRE(stage.eventually([&] { return stage.pool->reload_report().state == ReloadReport::State::failed; }));

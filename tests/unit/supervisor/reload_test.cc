@@ -10,7 +10,7 @@ using Kind = Reload::Decision::Kind;
 namespace {
 
 const TimePoint now = TimePoint(1000s);
-const ReloadSettings plain{.settle = 0ms, .canary = {}};
+const ReloadSettings plain{.watch = false, .settle = 0ms, .canary = {}};
 
 }  // namespace
 
@@ -24,7 +24,7 @@ TEST_CASE("a generation takes over when all of it is ready, and not before", "[s
 }
 
 TEST_CASE("it has to stay ready for the time to settle", "[supervisor]") {
-  Reload reload(1, {.settle = 1s, .canary = {}});
+  Reload reload(1, {.watch = false, .settle = 1s, .canary = {}});
   CHECK(reload.next({.is_ready = {true}}, now).kind == Kind::wait);
   CHECK(reload.phase() == Reload::Phase::settling);
   CHECK(reload.next({.is_ready = {true}}, now + 999ms).kind == Kind::wait);
@@ -34,7 +34,7 @@ TEST_CASE("it has to stay ready for the time to settle", "[supervisor]") {
 }
 
 TEST_CASE("canaries serve first, and the others start when they have answered enough", "[supervisor]") {
-  Reload reload(3, {.settle = 0ms, .canary = {.workers = 1, .requests = 100, .max_errors = 2}});
+  Reload reload(3, {.watch = false, .settle = 0ms, .canary = {.workers = 1, .requests = 100, .max_errors = 2}});
   CHECK(reload.wanted() == 1);
   CHECK(reload.next({.is_ready = {true}}, now).kind == Kind::serve_canaries);
   CHECK(reload.next({.is_ready = {true}, .requests = 99, .server_errors = 2}, now).kind == Kind::wait);
@@ -46,7 +46,8 @@ TEST_CASE("canaries serve first, and the others start when they have answered en
 }
 
 TEST_CASE("a canary with too many errors takes the generation back, also while the others start", "[supervisor]") {
-  const ReloadSettings settings{.settle = 0ms, .canary = {.workers = 1, .requests = 10, .max_errors = 0}};
+  const ReloadSettings settings{
+      .watch = false, .settle = 0ms, .canary = {.workers = 1, .requests = 10, .max_errors = 0}};
   Reload early(2, settings);
   CHECK(early.next({.is_ready = {true}}, now).kind == Kind::serve_canaries);
   const auto decision = early.next({.is_ready = {true}, .requests = 7, .server_errors = 1}, now);
@@ -60,6 +61,6 @@ TEST_CASE("a canary with too many errors takes the generation back, also while t
 }
 
 TEST_CASE("as many canaries as workers are none", "[supervisor]") {
-  Reload reload(2, {.settle = 0ms, .canary = {.workers = 2, .requests = 10}});
+  Reload reload(2, {.watch = false, .settle = 0ms, .canary = {.workers = 2, .requests = 10}});
   CHECK(reload.next({.is_ready = {true, true}}, now).kind == Kind::take_over);
 }

@@ -192,7 +192,7 @@ TEST_CASE("thousands of silent clients cost a socket and a small buffer each, no
   CHECK(memory_kib(worker, "Threads") == threads_before);
   const auto memory_after = memory_kib(worker, "RssAnon");
   WARN("3000 silent clients: " << (memory_after - memory_before) << " KiB of private memory");
-  CHECK(memory_after < memory_before + 3000 * 8);
+  CHECK((memory_after < memory_before + 3000 * 8 || !has_honest_memory));
   silent.back().send(std::string(996, '.'));
   CHECK(silent.back().receive().body == "half" + std::string(996, '.'));
   silent.clear();  // a server that stops would wait for what they have begun

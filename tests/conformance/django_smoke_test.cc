@@ -231,6 +231,25 @@ TEST_CASE("WSGI 61: build_absolute_uri gives the URL that the client asked for",
   site.server.expect_clean_exit();
 }
 
+TEST_CASE("WSGI 61: build_absolute_uri behind a proxy that ends TLS", "[conformance]") {
+  if (is_skipped()) return;
+  SmokeOptions options;
+  options.listen = {"127.0.0.1:0", "unix:site.sock"};
+  options.set = {{"proxy.trusted", "[\"127.0.0.1\", \"unix\"]"}};
+  SmokeSite site(options);
+  for (std::size_t listener = 0; listener < 2; ++listener) {
+    HttpClient client(site.server.address(listener));
+    client.send("GET /urls/?q HTTP/1.1\r\nHost: www.example.com\r\nX-Forwarded-Proto: https\r\n\r\n");
+    const boost::json::object urls = json_of(client.receive());
+    CHECK(text_of(urls, "absolute") == "https://www.example.com/urls/?q");
+    CHECK(text_of(urls, "scheme") == "https");
+    CHECK(urls.at("is_secure").as_bool());
+    client.send("GET /urls/ HTTP/1.1\r\nHost: www.example.com\r\n\r\n");
+    CHECK(text_of(json_of(client.receive()), "absolute") == "http://www.example.com/urls/");
+  }
+  site.server.expect_clean_exit();
+}
+
 TEST_CASE("WSGI 61: below app.mount Django's URLs begin with it, without FORCE_SCRIPT_NAME", "[conformance]") {
   if (is_skipped()) return;
   SmokeOptions options;

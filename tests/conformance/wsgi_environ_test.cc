@@ -199,6 +199,108 @@ TEST_CASE("WSGI 12: the scheme is http, whatever an untrusted client says", "[co
   server.expect_clean_exit();
 }
 
+// Every field of a trusted proxy counts; the peers are 127.0.0.1 and a unix socket.
+ServerOptions behind_a_proxy(const std::string& trusted = "[\"127.0.0.1\", \"unix\"]") {
+  ServerOptions options;
+  options.listen = {"127.0.0.1:0", "unix:site.sock"};
+  options.set = {{"proxy.trusted", trusted},
+                 {"proxy.headers",
+                  "[\"X-Forwarded-For\", \"X-Forwarded-Proto\", \"X-Forwarded-Host\", \"X-Forwarded-Port\", "
+                  "\"X-Forwarded-Prefix\", \"X-Request-ID\"]"},
+                 {"proxy.user_header", "\"X-Remote-User\""}};
+  return options;
+}
+
+const HttpFields said_by_a_proxy = {{"X-Forwarded-For", "203.0.113.9, 192.0.2.7"},
+                                    {"X-Forwarded-Proto", "https"},
+                                    {"X-Forwarded-Host", "www.example.com"},
+                                    {"X-Forwarded-Prefix", "/shop"},
+                                    {"X-Request-ID", "of-the-proxy"},
+                                    {"X-Remote-User", "alice"}};
+
+TEST_CASE("WSGI 11: behind a trusted proxy the URL is the one that its client asked for", "[conformance]") {
+  WsgiServer server(plain_or_validated(), behind_a_proxy());
+  for (std::size_t listener = 0; listener < 2; ++listener) {
+    CHECK(server.text("/url/a%20b?q", said_by_a_proxy, listener) == "https://www.example.com/shop/url/a%20b?q");
+    CHECK(server.text("/url", {{"X-Forwarded-Host", "www.example.com:8443"}, {"X-Forwarded-Proto", "https"}},
+                      listener) == "https://www.example.com:8443/url");
+  }
+  server.expect_clean_exit();
+}
+
+TEST_CASE("WSGI 12: a trusted proxy says https, and then HTTPS is on", "[conformance]") {
+  WsgiServer server(plain_or_validated(), behind_a_proxy());
+  const boost::json::object environ = server.environ({{"X-Forwarded-Proto", "https"}});
+  CHECK(shown(environ, "wsgi.url_scheme") == "https");
+  CHECK(shown(environ, "HTTPS") == "on");
+  CHECK(shown(environ, "SERVER_PORT") == "443");
+  const boost::json::object other = server.environ({{"X-Forwarded-Proto", "http"}});
+  CHECK(shown(other, "wsgi.url_scheme") == "http");
+  CHECK_FALSE(other.contains("HTTPS"));
+  const HttpResponse refused =
+      fetch(server.address(), "/environ_as_json", {{"X-Forwarded-Proto", "https"}, {"X-Forwarded-Proto", "http"}});
+  CHECK(refused.status == 400);
+  CHECK(refused.announces_close());
+  server.expect_clean_exit();
+}
+
+TEST_CASE("WSGI 12, 13, 14: of a stranger beside trusted proxies no word counts, nor reaches the application",
+          "[conformance]") {
+  WsgiServer server(plain_or_validated(), behind_a_proxy("[\"192.0.2.1\"]"));
+  const boost::json::object environ = server.environ(said_by_a_proxy);
+  CHECK(shown(environ, "wsgi.url_scheme") == "http");
+  CHECK(shown(environ, "REMOTE_ADDR") == "127.0.0.1");
+  CHECK(shown(environ, "HTTP_HOST") == "localhost");
+  CHECK(shown(environ, "SCRIPT_NAME") == "");
+  CHECK(shown(environ, "stint.request_id") != "of-the-proxy");
+  for (const char* key : {"HTTPS", "REMOTE_USER", "AUTH_TYPE", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_FOR",
+                          "HTTP_X_FORWARDED_HOST", "HTTP_X_REMOTE_USER"}) {
+    INFO(key);
+    CHECK_FALSE(environ.contains(key));
+  }
+  server.expect_clean_exit();
+}
+
+TEST_CASE(
+    "WSGI 13: REMOTE_ADDR is the client's that a trusted proxy names, the first from the right that is not trusted",
+    "[conformance]") {
+  WsgiServer server(plain_or_validated(), behind_a_proxy("[\"127.0.0.0/8\", \"unix\", \"2001:db8::/32\"]"));
+  const std::pair<const char*, const char*> walks[] = {
+      {"192.0.2.7", "192.0.2.7"},
+      {"198.51.100.1, 192.0.2.7", "192.0.2.7"},
+      {"192.0.2.7, 127.0.0.9", "192.0.2.7"},
+      {"192.0.2.7, 2001:db8::1", "192.0.2.7"},
+      {"192.0.2.7, junk, 127.0.0.9", "127.0.0.9"},
+      {"2001:DB9::0:1", "2001:db9::1"},
+  };
+  for (std::size_t listener = 0; listener < 2; ++listener) {
+    for (const auto& [said, address] : walks) {
+      INFO(said);
+      const std::string text = server.text("/environ_as_json", {{"X-Forwarded-For", said}}, listener);
+      const boost::json::object environ = boost::json::parse(text).as_object();
+      CHECK(shown(environ, "REMOTE_ADDR") == address);
+      CHECK(environ.at("REMOTE_PORT").is_string());
+    }
+  }
+  server.expect_clean_exit();
+}
+
+TEST_CASE("WSGI 14: REMOTE_USER is whom a trusted proxy names in the field of the settings", "[conformance]") {
+  WsgiServer server(plain_or_validated(), behind_a_proxy());
+  const boost::json::object environ = server.environ({{"X-Remote-User", "alice"}, {"Authorization", "Basic eA=="}});
+  CHECK(shown(environ, "REMOTE_USER") == "alice");
+  CHECK(shown(environ, "HTTP_AUTHORIZATION") == "Basic eA==");
+  CHECK_FALSE(server.environ({{"Remote-User", "alice"}}).contains("REMOTE_USER"));
+  server.expect_clean_exit();
+}
+
+TEST_CASE("WSGI 17: stint.request_id is the one that a trusted proxy gives", "[conformance]") {
+  WsgiServer server(plain_or_validated(), behind_a_proxy());
+  CHECK(shown(server.environ({{"X-Request-ID", "of-the-proxy"}}), "stint.request_id") == "of-the-proxy");
+  CHECK(shown(server.environ(), "stint.request_id").size() == 16);
+  server.expect_clean_exit();
+}
+
 TEST_CASE("WSGI 13: REMOTE_ADDR is an address, REMOTE_PORT digits, both empty for a unix socket", "[conformance]") {
   ServerOptions options;
   options.listen = {"127.0.0.1:0", "[::1]:0", "unix:site.sock"};

@@ -239,7 +239,7 @@ TEST_CASE("WSGI 37: a slow client holds the iterator up, and memory stays bounde
     return count > 0 && count == before;
   }));
   CHECK(count < 100);
-  CHECK(memory_kib(worker, "RssAnon") < 64 * 1024);
+  CHECK((memory_kib(worker, "RssAnon") < 64 * 1024 || !has_honest_memory));
   for (int mib = 0; mib < 300; ++mib) {
     CHECK(client.receive_exactly(8) == "100000\r\n");
     const std::string item = client.receive_exactly(1 << 20);

@@ -31,3 +31,9 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 50
 DATA_UPLOAD_MAX_NUMBER_FILES = 3
 FILE_UPLOAD_TEMP_DIR = DATA
 USE_TZ = True
+LOGGING = {  # Django's own choice, without DEBUG, is mail to nobody
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "loggers": {"django": {"handlers": ["console"], "propagate": False}},
+}

@@ -147,7 +147,9 @@ class BridgedServer(StintServer):
         # The socket has to be there before a worker is; the folder is the server's own.
         self.listener = socket.socket(socket.AF_UNIX)
         settings = others.pop("settings", {})
-        super().__init__(stint, "bridge_app:application", workers=workers, settings={"app.retry_interrupted": False, **settings}, **others)
+        super().__init__(
+            stint, "bridge_app:application", workers=workers, settings={"app.retry_interrupted": False, **settings}, **others
+        )
 
     def environment(self):
         path = self.folder / "bridge.sock"
@@ -167,7 +169,7 @@ class Unsendable(Exception):
 
 SENT = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "CONTENT_TYPE", "CONTENT_LENGTH")
 TARGET_SAFE = "/!$&'()*+,;=:@-._~"
-QUERY_SAFE = TARGET_SAFE + "?%\"<>[]\\^`{|}"
+QUERY_SAFE = TARGET_SAFE + '?%"<>[]\\^`{|}'
 
 
 def is_sent(key):

@@ -49,7 +49,11 @@ def write_an_entry(browser, base):
     browser.type("textarea[name=text]", "eine Zeile\nzwei Zeilen, 漢字")
     browser.click("main button")
     expect("it has a page", re.search(r"/entries/\d+/$", browser.ask("/url")), browser.ask("/url"))
-    expect("with what was written", "Acht Glasen ✓ <b>&" in browser.text() and "zwei Zeilen, 漢字" in browser.text(), browser.text())
+    expect(
+        "with what was written",
+        "Acht Glasen ✓ <b>&" in browser.text() and "zwei Zeilen, 漢字" in browser.text(),
+        browser.text(),
+    )
     browser.open(f"{base}/")
     expect("and is in the book", "Acht Glasen ✓ <b>&" in browser.text(), browser.text())
 

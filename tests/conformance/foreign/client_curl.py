@@ -133,7 +133,12 @@ def ranges(curl):
     told = curl("--range", "999999-", "/static/noise.bin")
     expect("beyond the end is 416", told["http_code"] == 416, told["http_code"])
     told = curl("--range", "0-9,20-29", "/static/noise.bin")
-    expect("several ranges: the whole file, as RFC 9110 14.2 permits", told["body"] == STATIC, told["http_code"], told["body"][:100])
+    expect(
+        "several ranges: the whole file, as RFC 9110 14.2 permits",
+        told["body"] == STATIC,
+        told["http_code"],
+        told["body"][:100],
+    )
 
 
 def resumed_download(curl):
@@ -162,7 +167,11 @@ def large_upload(curl):
     facts = json.loads(curl("--upload-file", file, "/seen")["body"])
     expect("every byte of the file arrives", facts["sha256"] == digest, facts["size"])
     facts = json.loads(curl("--form", f"file=@{file}", "--form", "name=value", "/seen")["body"])
-    expect("and of the form", facts["size"] > 12 * MIB and facts["environ"]["CONTENT_TYPE"].startswith("multipart/form-data"), facts)
+    expect(
+        "and of the form",
+        facts["size"] > 12 * MIB and facts["environ"]["CONTENT_TYPE"].startswith("multipart/form-data"),
+        facts,
+    )
     chunked = curl("-T", "-", "-H", "Expect:", "/seen", input=b"y" * (17 * MIB))
     expect("too large in chunks is answered 413", chunked["http_code"] == 413, chunked["http_code"])
 
@@ -253,7 +262,9 @@ def main():
         static.mkdir()
         (static / "noise.bin").write_bytes(STATIC)
         tail = f'[[static]]\nurl = "/static/"\nroot = "{static}"\n'
-        with StintServer(suite.stint, "for_clients:application", workers=2, settings={"http.max_body": "16MiB"}, tail=tail) as server:
+        with StintServer(
+            suite.stint, "for_clients:application", workers=2, settings={"http.max_body": "16MiB"}, tail=tail
+        ) as server:
             server.static = static
             curl = Curl(server, Path(folder))
             for story in STORIES:

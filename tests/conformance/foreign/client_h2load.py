@@ -60,6 +60,7 @@ def static_files(stint):
 
 def replaced_workers(stint):
     with StintServer(stint, "for_clients:application", workers=2) as server:
+
         def recycle():
             for _ in range(3):
                 ready = server.log().count("worker ready")

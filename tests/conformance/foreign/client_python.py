@@ -53,7 +53,9 @@ def requests_uploads(base):
         told = session.post(f"{base}/seen", data=pieces(33), timeout=PATIENCE).json()
         expect("a generator is sent in chunks, and arrives", told["sha256"] == hashlib.sha256(NOISE * 33).hexdigest(), told)
         expect("as a body with a length", told["environ"]["CONTENT_LENGTH"] == str(33 * len(NOISE)), told["environ"])
-        told = session.post(f"{base}/seen", files={"file": ("noise.bin", noise(3_000_000))}, data={"a": "b"}, timeout=PATIENCE).json()
+        told = session.post(
+            f"{base}/seen", files={"file": ("noise.bin", noise(3_000_000))}, data={"a": "b"}, timeout=PATIENCE
+        ).json()
         expect("a form with a file arrives", told["size"] > 3_000_000, told)
         told = session.post(f"{base}/seen", data=b"", timeout=PATIENCE).json()
         expect("an empty body is empty", told["size"] == 0, told)
@@ -124,6 +126,7 @@ def httpx_asynchronous(base):
     async def all_at_once():
         limits = httpx.Limits(max_connections=40, max_keepalive_connections=40)
         async with httpx.AsyncClient(base_url=base, timeout=PATIENCE, limits=limits) as client:
+
             async def upload():
                 for _ in range(10):
                     yield NOISE
@@ -171,8 +174,12 @@ def replaced_workers(server, stint):
     base = f"http://127.0.0.1:{server.port}"
     session, client = requests.Session(), httpx.Client(timeout=PATIENCE)
     askers = [
-        threading.Thread(target=ask, args=[lambda n: session.get(f"{base}/noise?size={n % 100_000}", timeout=PATIENCE).content]),
-        threading.Thread(target=ask, args=[lambda n: session.post(f"{base}/echo", data=noise(n % 100_000), timeout=PATIENCE).content]),
+        threading.Thread(
+            target=ask, args=[lambda n: session.get(f"{base}/noise?size={n % 100_000}", timeout=PATIENCE).content]
+        ),
+        threading.Thread(
+            target=ask, args=[lambda n: session.post(f"{base}/echo", data=noise(n % 100_000), timeout=PATIENCE).content]
+        ),
         threading.Thread(target=ask, args=[lambda n: client.get(f"{base}/noise?size={n % 100_000}&length=1").content]),
         threading.Thread(target=ask, args=[lambda n: client.post(f"{base}/echo", content=noise(n % 100_000)).content]),
     ]

@@ -14,10 +14,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 DEMO_SITE = HERE.parents[1] / "apps/demo_site/requirements.txt"
+WANTED = ("tests/", "examples/tutorial/")  # of a source distribution; what they test comes from packages
 PIP = ["-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]
 
 
@@ -56,10 +58,12 @@ def fetch_source(python, name, version, digest, into):
         archive = archive_of(folder, digest)
     unpacked = into / f"{name.lower()}-{version}"
     if not unpacked.is_dir():
-        unfinished = into / "unfinished"
+        unfinished = into / f"unfinished-{name}"
         shutil.rmtree(unfinished, ignore_errors=True)
         with tarfile.open(archive) as tar:
-            tar.extractall(unfinished)  # its hash is pinned: these are the names somebody looked at
+            # Its hash is pinned: these are the names that somebody looked at.
+            wanted = [member for member in tar.getmembers() if member.name.partition("/")[2].startswith(WANTED)]
+            tar.extractall(unfinished, wanted)
         (content,) = unfinished.iterdir()
         content.rename(unpacked)
         unfinished.rmdir()
@@ -89,8 +93,8 @@ def main():
     if len(django) != 1:
         sys.exit(f"sources.txt and {DEMO_SITE} pin different releases of Django: {sorted(django)}")
     python = make_venv(into)
-    for name, version, digest in sources:
-        fetch_source(python, name, version, digest, into)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda source: fetch_source(python, *source, into), sources))
 
 
 if __name__ == "__main__":

@@ -71,15 +71,15 @@ def bytes_of(file):
     """The request as bytes: in the file, line ends mean nothing and the two characters \\r are a CR."""
     data = file.read_bytes().replace(b"\n", b"")
     named = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0"}
-    return re.sub(
-        rb"\\(?:x([0-9A-Fa-f]{2})|([rnt0]))", lambda m: bytes.fromhex(m[1].decode()) if m[1] else named[m[2]], data
-    )
+    return re.sub(rb"\\(?:x([0-9A-Fa-f]{2})|([rnt0]))", lambda m: bytes.fromhex(m[1].decode()) if m[1] else named[m[2]], data)
 
 
 # --- what Stint is told, and what it has to answer ----------------------------------------------------------------------
 def settings_for(gunicorn):
     """Stint's settings for gunicorn's; those without a counterpart change nothing, and README.md says so."""
-    chosen = DEFAULTS | {key: value for key, value in gunicorn.items() if not (key == "limit_request_field_size" and not value)}
+    chosen = DEFAULTS | {
+        key: value for key, value in gunicorn.items() if not (key == "limit_request_field_size" and not value)
+    }
     settings = {
         "http.max_request_line": f"{chosen['limit_request_line']}B",
         "http.max_header_fields": chosen["limit_request_fields"],
@@ -121,7 +121,9 @@ def expected_environ(request):
 
 def is_cut(request):
     """Does the file end before the body does?"""
-    return any(name == "CONTENT-LENGTH" and int(value) > len(request["body"]) for name, value in request["headers"] if value.isdigit())
+    return any(
+        name == "CONTENT-LENGTH" and int(value) > len(request["body"]) for name, value in request["headers"] if value.isdigit()
+    )
 
 
 def differences(request, answer):
@@ -149,9 +151,11 @@ def with_host(data, requests):
 
 def expecting_host(requests):
     return [
-        request | {"headers": [("HOST", "stint.example"), *request["headers"]]}
-        if request["version"] == (1, 1) and not any(name == "HOST" for name, _ in request["headers"])
-        else request
+        (
+            request | {"headers": [("HOST", "stint.example"), *request["headers"]]}
+            if request["version"] == (1, 1) and not any(name == "HOST" for name, _ in request["headers"])
+            else request
+        )
         for request in requests
     ]
 
@@ -195,11 +199,20 @@ def outcome_of_valid(server, parts, requests):
                 wrong = differences(request, answer)
                 outcome = f"served with another {', '.join(wrong)}" if wrong else ""
             if outcome:
-                expect("no call for a refused request", calls(server.port, server.greeting) == before + number + outcome.startswith("served"), outcome)
+                expect(
+                    "no call for a refused request",
+                    calls(server.port, server.greeting) == before + number + outcome.startswith("served"),
+                    outcome,
+                )
                 return outcome + (f" to request {number + 1}" if number else "")
         wire.send_end()
         expect("nothing but the expected answers", not wire.rest(), wire.unread)
-    expect("one call for each request", calls(server.port, server.greeting) == before + len(requests), calls(server.port, server.greeting), before)
+    expect(
+        "one call for each request",
+        calls(server.port, server.greeting) == before + len(requests),
+        calls(server.port, server.greeting),
+        before,
+    )
     return "as expected"
 
 

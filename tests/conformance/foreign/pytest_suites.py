@@ -204,7 +204,17 @@ def main():
     os.chdir(source)
     listed, plugin = Exceptions(f"Tests by pytest: {name}"), None
     plugin = Plugin(listed)
-    options = ["-q", "-c", os.devnull, f"--rootdir={source}", "-p", "no:cacheprovider", "--tb=short", "--no-header", "--no-summary"]
+    options = [
+        "-q",
+        "-c",
+        os.devnull,
+        f"--rootdir={source}",
+        "-p",
+        "no:cacheprovider",
+        "--tb=short",
+        "--no-header",
+        "--no-summary",
+    ]
     if name == "webob":
         options.append("--noconftest")  # its own server is in there
     if suite.only:

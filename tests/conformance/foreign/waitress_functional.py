@@ -43,7 +43,11 @@ def server_for(application, settings):
     key = (name, repr(ours))
     if key not in servers:
         servers[key] = StintServer(
-            suite.stint, f"waitress_fixtures:{name}", venv=suite.venv, settings=ours, env={"PYTHONPATH": suite.source("waitress")}
+            suite.stint,
+            f"waitress_fixtures:{name}",
+            venv=suite.venv,
+            settings=ours,
+            env={"PYTHONPATH": suite.source("waitress")},
         ).__enter__()
     return servers[key]
 

@@ -94,7 +94,10 @@ class Browser:
         """Clicks, and waits for the page that this leads to."""
         self.run("window.stintOldPage = true")
         self.say(f"/element/{self.find(selector)}/click")
-        eventually(f"a new page after {selector}", lambda: self.run("return !window.stintOldPage && document.readyState === 'complete'"))
+        eventually(
+            f"a new page after {selector}",
+            lambda: self.run("return !window.stintOldPage && document.readyState === 'complete'"),
+        )
 
     def text(self):
         return self.run("return document.body.innerText")

@@ -12,7 +12,9 @@ def with_remote_host(application):
 
 
 APPLICATIONS = {
-    **{module.__name__: module.app for module in [badcl, error, error_traceback, filewrapper, nocl, sleepy, toolarge, writecb]},
+    **{
+        module.__name__: module.app for module in [badcl, error, error_traceback, filewrapper, nocl, sleepy, toolarge, writecb]
+    },
     echo.__name__: with_remote_host(echo.app),
     echo.__name__ + "_body_only": echo.app_body_only,
 }

@@ -393,7 +393,7 @@ void Connection::after_answer() {
   state_ = State::writing;
   if (is_gone_) {
     log_access();
-    return close();
+    return cut();
   }
   const Result<bool> sent = send_out();
   if (!sent.has_value()) {
@@ -558,6 +558,15 @@ void Connection::close() {
   services_.table.bury(*this);
 }
 
+// Closes in the middle of an answer, visibly: the client sees a reset instead of an end that would make an answer
+// without a length look whole. What the kernel has for a client that does not read goes with it; after an orderly end
+// it would stay there, megabytes without an owner, as long as the client answers the kernel's probes.
+void Connection::cut() {
+  const struct ::linger reset{.l_onoff = 1, .l_linger = 0};
+  static_cast<void>(::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset));  // else it ends orderly
+  close();
+}
+
 void Connection::on_deadline() {
   switch (state_) {
     case State::idle:  // also a new connection that never said anything
@@ -576,7 +585,7 @@ void Connection::on_deadline() {
       is_gone_ = true;
       services_.page.count_write_timeout();
       log_access();
-      return close();
+      return cut();
     case State::lingering:
       return close();
     case State::waiting:

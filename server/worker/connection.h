@@ -105,6 +105,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   void log_access();
 
   void linger();
+  void cut();
   void enter_idle();
 
   ConnectionServices& services_;

@@ -20,8 +20,8 @@ namespace {
 
 constexpr int on = 1;
 
-Result<Listener> open_unix(const ListenAddress& address, const std::string& doing) {
-  auto bound = bind_unix_socket(address.path, 0660, doing);
+Result<Listener> open_unix(const ListenAddress& address, std::optional<gid_t> group, const std::string& doing) {
+  auto bound = bind_unix_socket(address.path, 0660, doing, group);
   if (!bound) return bound.error();
   if (::listen(bound->socket.get(), SOMAXCONN) != 0) return system_error(doing);
   return Listener{std::move(bound->socket), address, std::move(bound->file)};
@@ -75,9 +75,10 @@ bool concerns_one_connection(int error) {
 
 }  // namespace
 
-Result<Listener> open_listener(const ListenAddress& address) {
+Result<Listener> open_listener(const ListenAddress& address, std::optional<gid_t> group) {
   const std::string doing = "listen " + address.text();
-  return address.family == ListenAddress::Family::unix_path ? open_unix(address, doing) : open_tcp(address, doing);
+  return address.family == ListenAddress::Family::unix_path ? open_unix(address, group, doing)
+                                                            : open_tcp(address, doing);
 }
 
 Result<Listener> adopt_listener(UniqueFd socket) {

@@ -10,6 +10,7 @@
 
 #include <sys/socket.h>
 
+#include <optional>
 #include <string>
 
 namespace stint::net {
@@ -21,8 +22,9 @@ struct Listener {
 };
 
 // Errors: "listen 127.0.0.1:80: Permission denied", "… Address already in use". A unix socket file that nobody listens
-// on is removed first; one that answers is an error. A new unix socket file has mode 0660.
-Result<Listener> open_listener(const ListenAddress& address);
+// on is removed first; one that answers is an error. A new unix socket file has mode 0660,
+// and belongs to `group` when there is one.
+Result<Listener> open_listener(const ListenAddress& address, std::optional<gid_t> group = std::nullopt);
 
 // A listener that came as an inherited descriptor; its address is asked from the kernel.
 Result<Listener> adopt_listener(UniqueFd socket);

@@ -1,5 +1,6 @@
 #include "server/net/unix_socket.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +25,19 @@ Occupant occupant_of(const std::string& path, const sockaddr_un& address) {
   if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
     return Occupant::a_server;
   return errno == ECONNREFUSED || errno == ENOENT ? Occupant::nobody : Occupant::a_server;
+}
+
+// By descriptor, because whoever may write to the folder can put another file into the socket's place at any time.
+Result<void> give_rights(const std::string& path, mode_t mode, std::optional<gid_t> group, const std::string& doing) {
+  const UniqueFd file(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status{};
+  if (!file.is_open() || ::fstat(file.get(), &status) != 0) return system_error(doing);
+  if (!S_ISSOCK(status.st_mode)) return system_error(doing, EEXIST);
+  if (group && ::fchownat(file.get(), "", static_cast<uid_t>(-1), *group, AT_EMPTY_PATH) != 0)
+    return system_error(doing + " for group " + std::to_string(*group));
+  // What the umask took away; fchmod(2) refuses a descriptor of this kind.
+  if (::chmod(("/proc/self/fd/" + std::to_string(file.get())).c_str(), mode) != 0) return system_error(doing);
+  return {};
 }
 
 }  // namespace
@@ -67,7 +81,8 @@ std::optional<sockaddr_un> unix_address(const std::string& path) {
   return address;
 }
 
-Result<BoundSocket> bind_unix_socket(const std::string& path, mode_t mode, const std::string& doing) {
+Result<BoundSocket> bind_unix_socket(const std::string& path, mode_t mode, const std::string& doing,
+                                     std::optional<gid_t> group) {
   const auto address = unix_address(path);
   if (!address) return system_error(doing, ENAMETOOLONG);
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -90,7 +105,7 @@ Result<BoundSocket> bind_unix_socket(const std::string& path, mode_t mode, const
     if (::bind(socket.get(), name, sizeof *address) != 0) return system_error(doing);
   }
   BoundSocket bound{std::move(socket), SocketFile(path)};
-  if (::chmod(path.c_str(), mode) != 0) return system_error(doing);  // what the umask took away
+  if (auto given = give_rights(path, mode, group, doing); !given) return given.error();
   return bound;
 }
 

@@ -37,7 +37,9 @@ struct BoundSocket {
 
 // A file that nobody listens on is replaced; one that answers is an error with code EADDRINUSE, and so is a file of
 // another kind (EEXIST). At no moment has the file more rights than `mode`. `doing` begins the errors' texts.
-Result<BoundSocket> bind_unix_socket(const std::string& path, mode_t mode, const std::string& doing);
+// `group`: the file's group; nullopt: ours.
+Result<BoundSocket> bind_unix_socket(const std::string& path, mode_t mode, const std::string& doing,
+                                     std::optional<gid_t> group = std::nullopt);
 
 // nullopt: longer than a socket's address can be (107 bytes).
 std::optional<sockaddr_un> unix_address(const std::string& path);

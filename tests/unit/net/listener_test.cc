@@ -150,6 +150,21 @@ TEST_CASE("a unix socket file that a dead server left is replaced", "[net]") {
   const UniqueFd client = connect_to(*listener);
 }
 
+TEST_CASE("a unix socket can be given to a group, and to nobody else", "[net]") {
+  const Folder folder;
+  const auto address = folder.socket("s");
+  const gid_t group = ::geteuid() == 0 ? 12345 : ::getegid();
+  const mode_t before = ::umask(0177);
+  auto listener = net::open_listener(address, group);
+  ::umask(before);
+  REQUIRE(listener.has_value());
+  struct stat status{};
+  REQUIRE(::stat(address.path.c_str(), &status) == 0);
+  CHECK((status.st_mode & 07777) == 0660);
+  CHECK(status.st_uid == ::geteuid());
+  CHECK(status.st_gid == group);
+}
+
 TEST_CASE("a file that is no socket is left alone", "[net]") {
   const Folder folder;
   const auto address = folder.socket("s");

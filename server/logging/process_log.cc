@@ -1,8 +1,14 @@
 #include "server/logging/process_log.h"
 
+#include "stint/unique_fd.h"
+
+#include <fcntl.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
+
+#include <filesystem>
+#include <system_error>
 
 namespace stint::logging {
 
@@ -45,6 +51,13 @@ spdlog::level::level_enum spdlog_level(LogLevel level) {
   return spdlog::level::err;
 }
 
+// spdlog would let everybody read a new one. What goes wrong here it meets again, and says.
+void make_file(const std::string& path) {
+  std::error_code ignored;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0640));
+}
+
 }  // namespace
 
 ProcessLog::ProcessLog(LogSettings settings, std::string who)
@@ -63,6 +76,7 @@ Result<void> ProcessLog::open_sink() {
     if (settings_.error == "-") {
       sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
     } else {
+      make_file(settings_.error);
       sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings_.error);
     }
     auto logger = std::make_shared<spdlog::logger>(who_, std::move(sink));

@@ -1,6 +1,7 @@
 #include "server/supervisor/spawner.h"
 
 #include "server/control/inheritance.h"
+#include "server/supervisor/signals_blocked.h"
 
 #include <boost/process/v2/posix/default_launcher.hpp>
 #include <boost/process/v2/process.hpp>
@@ -24,23 +25,6 @@ namespace process = boost::process::v2;
 using boost::system::error_code;
 
 error_code last_error() { return {errno, boost::system::system_category()}; }
-
-// All signals wait while this lives, so that none reaches our handlers in a child that has not yet become a worker:
-// the supervisor would take it for its own.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 // What Boost.Process does for us between fork and exec. Its own initializer for descriptors has no return statement in
 // 1.81, and its closing of the others leaves gaps open; both are done here. Only system calls in the child.

@@ -46,6 +46,8 @@ std::string text_type(TextRule rule) {
     case TextRule::socket_path:
     case TextRule::access_log:
       return text;
+    case TextRule::account:
+      return text + R"(, "pattern": "^[^:/\\s]*$")";
   }
   return text;
 }
@@ -54,6 +56,16 @@ std::string text_type(TextRule rule) {
 struct TypeWriter {
   std::string operator()(const Text& kind) const { return text_type(kind.rule); }
   std::string operator()(const Number& kind) const { return range(kind.min, kind.max); }
+  std::string operator()(const Integer& kind) const {
+    return R"("type": "integer", "minimum": )" + std::to_string(kind.min) + R"(, "maximum": )" +
+           std::to_string(kind.max);
+  }
+  std::string operator()(const Limit& kind) const {
+    const std::string quantity_text = kind.is_size ? quantity(size_pattern, false) : range(kind.min, kind.max);
+    const std::string zero = kind.is_size && kind.min == 0 ? R"({"const": 0}, )" : "";
+    return R"("anyOf": [{)" + quantity_text + "}, " + zero + R"({"enum": ["inherit", "unlimited"]}])";
+  }
+  std::string operator()(const Mask&) const { return R"("type": "string", "pattern": "^(0?0[0-7][0-7])?$")"; }
   std::string operator()(const Switch&) const { return R"("type": "boolean")"; }
   std::string operator()(const WorkerCount& kind) const {
     return R"("anyOf": [{)" + range(1, kind.max) + R"(}, {"const": "auto"}])";

@@ -2,6 +2,7 @@
 // file before environment before default), read each into its field, and say everything that is wrong at once.
 #include "config/loader.h"
 
+#include "config/account.h"
 #include "config/listen_text.h"
 #include "config/schema.h"
 #include "config/text_rules.h"
@@ -13,6 +14,7 @@
 #include "stint/unique_fd.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <list>
@@ -44,7 +46,8 @@ bool is_written_bare(const Kind& kind, const std::string& text) {
   if (text.starts_with('"') || text.starts_with('\'')) return false;
   if (std::holds_alternative<WorkerCount>(kind)) return text == "auto";
   return std::holds_alternative<Text>(kind) || std::holds_alternative<Time>(kind) ||
-         std::holds_alternative<Size>(kind) || std::holds_alternative<Level>(kind);
+         std::holds_alternative<Size>(kind) || std::holds_alternative<Level>(kind) ||
+         std::holds_alternative<Mask>(kind);
 }
 
 // A value of the command line as TOML: what needs no quotes gets them, a single item becomes a list.
@@ -84,6 +87,7 @@ class Loading {
     work_out_defaults();
     check_limits();
     check_proxies();
+    find_account();
     if (!problems_.empty()) {
       sort_problems();
       return problems_;
@@ -234,6 +238,43 @@ class Loading {
     };
     if (loaded_.settings.proxy.protocol) demand_trusted("proxy.protocol");
     if (!loaded_.settings.proxy.user_header.empty()) demand_trusted("proxy.user_header");
+  }
+
+  void complain_about(const std::string& key, const std::string& what) {
+    const auto& [node, origin] = found_.at(key);
+    add_problem(problems_, origin, node->source(), "'" + key + "' " + what);
+  }
+
+  void find_account() {
+    AppSettings& app = loaded_.settings.app;
+    if (app.user.empty() && !app.group.empty())
+      complain_about("app.group", "counts only together with 'app.user': name the user as well, or leave it out");
+    if (app.user.empty() || !input_.check_folders) return;
+    std::optional<gid_t> gid;
+    if (!app.group.empty()) {
+      const auto group = find_group(app.group);
+      if (!group.has_value()) return complain_about("app.group", group.error().text());
+      gid = *group;
+    }
+    auto account = find_user(app.user, gid);
+    if (!account.has_value()) return complain_about("app.user", account.error().text());
+    if (account->uid == 0)
+      return complain_about("app.user", "names root, which is what it is there to avoid: name another user");
+    check_own_rights(*account);
+    app.account = std::move(*account);
+  }
+
+  // Whoever is not root can only be told to stay what it is.
+  void check_own_rights(const Account& account) {
+    if (::geteuid() == 0) return;
+    const std::string who = "may be another than that of Stint only when root starts it, and this is uid ";
+    if (account.uid != ::geteuid())
+      complain_about("app.user", "is " + account.text() + ", which " + who + std::to_string(::geteuid()) +
+                                     ": start Stint as root, or as that user");
+    else if (!loaded_.settings.app.group.empty() && account.gid != ::getegid())
+      complain_about("app.group", "is gid " + std::to_string(account.gid) + ", which " + who +
+                                      std::to_string(::geteuid()) + " with gid " + std::to_string(::getegid()) +
+                                      ": start Stint as root, or leave 'app.group' out");
   }
 
   // In the order of the file; what has no place in it comes last, in the order of the command line.

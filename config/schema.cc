@@ -37,6 +37,36 @@ Default: the folder of this file; without a file, the working directory.)"},
      R"(A GET, HEAD or OPTIONS request that a worker's death interrupted before any of its answer was out is served once more by
 another worker, with environ["stint.retried"] set to True. false: it is answered 502, as all other requests are.)"},
 
+    {"app.user", Text{IN(app.user), TextRule::account}, R"("")", "", ChangeCost::new_generation,
+     R"(The user that the workers run as: a name, or a number as "1000". Stint itself has to be started by root, or by that
+user. Root is no such user. The workers' HOME, USER, LOGNAME and SHELL are the user's unless `env` sets them.
+"": the user that started Stint.)"},
+    {"app.group", Text{IN(app.group), TextRule::account}, R"("")", "", ChangeCost::new_generation,
+     R"(Their group: a name or a number. Unix sockets that Stint listens on belong to it, so that the web server in front
+reaches them when it is a member. The user's other groups stay. "": the user's primary group.)"},
+    {"app.umask", Mask{IN(app.umask)}, R"("")", "", ChangeCost::new_generation,
+     R"(What nobody else may do with the files that the workers make: "0027", no access for others and no writing for the
+group. "": as Stint was started.)"},
+    {"app.nice", Integer{IN(app.nice), -20, 19}, "0", "", ChangeCost::new_generation,
+     "Added to Stint's own niceness: above 0, other processes of the machine go first. Less than 0 takes root."},
+
+    {"app.limits.memory", Limit{IN(app.limits.memory), true, (64_MiB).count, (65536_GiB).count}, R"("inherit")", "",
+     ChangeCost::new_generation,
+     R"(Largest address space of a worker: "1GiB", "unlimited" or "inherit". Python raises MemoryError when it is full. It counts
+what is mapped, used or not, so it is larger than what `max_rss` counts, which is the better limit for leaks.)"},
+    {"app.limits.open_files", Limit{IN(app.limits.open_files), false, 64, 10'000'000}, R"("inherit")", "",
+     ChangeCost::new_generation,
+     R"(Most open descriptors: a number, "unlimited" or "inherit". Each connection takes one, or two with a large body; so more
+than twice `max_connections`.)"},
+    {"app.limits.processes", Limit{IN(app.limits.processes), false, 1, 10'000'000}, R"("inherit")", "",
+     ChangeCost::new_generation,
+     R"(Most processes and threads of the workers' user, all of its others on this machine counted: a number, "unlimited" or
+"inherit". A worker takes two, itself and its keeper. It does not bind root.)"},
+    {"app.limits.core", Limit{IN(app.limits.core), true, 0, (65536_GiB).count}, R"("inherit")", "",
+     ChangeCost::new_generation,
+     R"(Largest core file of a worker that crashed: a size, 0 for none, "unlimited" or "inherit". It holds all that the
+application knew.)"},
+
     {"app.workers.count", WorkerCount{IN(app.workers.count), 1024}, R"("auto")", "", ChangeCost::nothing,
      R"(Number of worker processes. "auto": one for each processor that Stint may use.)"},
     {"app.workers.startup_timeout", Time{IN(app.workers.startup_timeout), shortest, longest, false}, R"("60s")", "",
@@ -135,6 +165,7 @@ client's own field of that name. "": none.)"},
 constexpr Table table_table[] = {
     {"", "Settings of Stint."},
     {"app", "The application."},
+    {"app.limits", "What each worker process may take of the machine (setrlimit). \"inherit\": as Stint was started."},
     {"app.workers", "The worker processes."},
     {"app.recycle", "When a worker is replaced by a fresh one. No connection is cut by it."},
     {"app.warmup", "What a worker does before it serves."},

@@ -36,6 +36,7 @@ enum class TextRule {
   error_log,    // path or "-"
   log_format,   // a known name or an Apache LogFormat string
   user_header,  // "" or the name of a field that means nothing else
+  account,      // "" or the name or number of a user or a group; whether there is one, the loader asks
 };
 struct Text {
   In<std::string> in;
@@ -45,6 +46,11 @@ struct Number {
   std::variant<In<unsigned>, In<std::uint64_t>> in;
   std::uint64_t min;
   std::uint64_t max;
+};
+struct Integer {  // may be negative
+  In<int> in;
+  int min;
+  int max;
 };
 struct Switch {  // true or false
   In<bool> in;
@@ -64,6 +70,15 @@ struct Size {  // "64KiB"
   Bytes min;
   Bytes max;
   bool zero_is_none;
+};
+struct Limit {  // setrlimit(2): a size or a number, "inherit" or "unlimited"
+  In<std::optional<std::uint64_t>> in;
+  bool is_size;
+  std::uint64_t min;
+  std::uint64_t max;
+};
+struct Mask {  // umask(2): "0027", or "": the supervisor's
+  In<std::optional<unsigned>> in;
 };
 struct Level {
   In<LogLevel> in;
@@ -86,8 +101,8 @@ struct Environment {  // { NAME = "value" }
 struct StaticRoots {  // [[static]], one table for each; its keys are static_columns
   In<std::vector<StaticSettings>> in;
 };
-using Kind = std::variant<Text, Number, Switch, WorkerCount, Time, Size, Level, Targets, Listeners, Networks,
-                          ForwardedFields, Environment, StaticRoots>;
+using Kind = std::variant<Text, Number, Integer, Switch, WorkerCount, Time, Size, Limit, Mask, Level, Targets,
+                          Listeners, Networks, ForwardedFields, Environment, StaticRoots>;
 
 // Is a value of this kind an array of strings?
 inline bool is_list_of_texts(const Kind& kind) {

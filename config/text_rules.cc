@@ -125,6 +125,9 @@ Result<std::string> apply_rule(TextRule rule, std::string_view text, const std::
       return absolute_path(text, folder);
     case TextRule::log_format:
       return check_log_format(text);
+    case TextRule::account:
+      if (text.find_first_of(":/ \t\r\n") != text.npos) return must("be the name of an account, or its number", text);
+      return std::string(text);
     case TextRule::user_header:
       return check_user_header(text);
   }

@@ -22,6 +22,19 @@ struct ValueWriter {
   std::string operator()(const Number& kind) const {
     return std::visit([&](auto in) { return std::to_string(value_of(in, settings)); }, kind.in);
   }
+  std::string operator()(const Integer& kind) const { return std::to_string(value_of(kind.in, settings)); }
+  std::string operator()(const Limit& kind) const {
+    const auto limit = value_of(kind.in, settings);
+    if (!limit) return R"("inherit")";
+    if (*limit == LimitsSettings::unlimited) return R"("unlimited")";
+    return kind.is_size && *limit != 0 ? toml_string(text_of(Bytes{*limit})) : std::to_string(*limit);
+  }
+  std::string operator()(const Mask& kind) const {
+    const auto mask = value_of(kind.in, settings);
+    if (!mask) return R"("")";
+    return {'"', '0', digit(*mask >> 6), digit(*mask >> 3), digit(*mask), '"'};
+  }
+  static char digit(unsigned bits) { return static_cast<char>('0' + (bits & 7)); }
   std::string operator()(const Switch& kind) const { return value_of(kind.in, settings) ? "true" : "false"; }
   std::string operator()(const WorkerCount& kind) const { return std::to_string(value_of(kind.in, settings)); }
   std::string operator()(const Time& kind) const { return toml_string(text_of(value_of(kind.in, settings))); }

@@ -94,22 +94,30 @@ struct ValueReader::ByKind {
 
   // Durations and sizes: text with a unit, and 0 where that has a meaning.
   template <class KindOfValue, class Value, class Parse, class Meant>
-  void quantity(const KindOfValue& kind, Value zero, const std::string& example, Parse parse, Meant meant) {
+  std::optional<Value> quantity(const KindOfValue& kind, Value zero, const std::string& example, Parse parse,
+                                Meant meant) {
     const std::string what = "be " + example + (kind.zero_is_none ? " or 0" : "");
-    if (kind.zero_is_none && node.value_exact<std::int64_t>() == 0) return store(kind.in, zero);
+    if (kind.zero_is_none && node.value_exact<std::int64_t>() == 0) return zero;
     const auto written = text(node, what);
-    if (!written) return;
+    if (!written) return std::nullopt;
     const std::optional<Value> value = parse(*written);
     if (!value) {
       const std::string guess = meant(*written);
       const bool helps = !guess.empty() && guess != *written;
-      return complain(node, "must " + what + ", not " + description(node) +
-                                (helps ? "; did you mean " + toml_string(guess) + "?" : ""));
+      complain(node, "must " + what + ", not " + description(node) +
+                         (helps ? "; did you mean " + toml_string(guess) + "?" : ""));
+      return std::nullopt;
     }
-    if (*value == zero && kind.zero_is_none) return store(kind.in, zero);
-    if (*value < kind.min) return demand(node, "be at least " + toml_string(text_of(kind.min)));
-    if (*value > kind.max) return demand(node, "be at most " + toml_string(text_of(kind.max)));
-    store(kind.in, *value);
+    if (*value == zero && kind.zero_is_none) return zero;
+    if (*value < kind.min) {
+      demand(node, "be at least " + toml_string(text_of(kind.min)));
+      return std::nullopt;
+    }
+    if (*value > kind.max) {
+      demand(node, "be at most " + toml_string(text_of(kind.max)));
+      return std::nullopt;
+    }
+    return value;
   }
 
   void operator()(const Text& kind) {
@@ -125,6 +133,39 @@ struct ValueReader::ByKind {
     std::visit([&]<class Value>(In<Value> in) { store(in, static_cast<Value>(*value)); }, kind.in);
   }
 
+  void operator()(const Integer& kind) {
+    const auto value = node.value_exact<std::int64_t>();
+    if (value && *value >= kind.min && *value <= kind.max) return store(kind.in, static_cast<int>(*value));
+    demand(node, "be a whole number from " + std::to_string(kind.min) + " to " + std::to_string(kind.max));
+  }
+
+  void operator()(const Limit& kind) {
+    const auto word = node.value_exact<std::string>();
+    if (word == "inherit") return store(kind.in, std::optional<std::uint64_t>());
+    if (word == "unlimited") return store(kind.in, std::optional(LimitsSettings::unlimited));
+    if (!kind.is_size) {
+      if (const auto value = number(kind.min, kind.max, R"(, "unlimited" or "inherit")")) store(kind.in, value);
+      return;
+    }
+    const Size bounds{nullptr, {kind.min}, {kind.max}, kind.min == 0};
+    const auto size =
+        quantity(bounds, Bytes{}, R"("unlimited", "inherit" or a size such as "1GiB" (units B, KiB, MiB, GiB))",
+                 parse_size, meant_size);
+    if (size) store(kind.in, std::optional(size->count));
+  }
+
+  void operator()(const Mask& kind) {
+    const std::string what = R"(be "" or octal digits such as "0027", from "0000" to "0077")";
+    const auto written = text(node, what);
+    if (!written) return;
+    if (written->empty()) return store(kind.in, std::optional<unsigned>());
+    const auto is_octal = [](char c) { return c >= '0' && c <= '7'; };
+    const bool is_mask = (written->size() == 3 || written->size() == 4) && std::ranges::all_of(*written, is_octal);
+    const unsigned long mask = is_mask ? std::stoul(*written, nullptr, 8) : 0;
+    if (!is_mask || mask > 0077) return demand(node, what);
+    store(kind.in, std::optional(static_cast<unsigned>(mask)));
+  }
+
   void operator()(const Switch& kind) {
     if (const auto value = node.value_exact<bool>()) return store(kind.in, *value);
     demand(node, "be true or false");
@@ -136,11 +177,15 @@ struct ValueReader::ByKind {
   }
 
   void operator()(const Time& kind) {
-    quantity(kind, Duration::zero(), R"(a duration such as "30s" (units ms, s, m, h))", parse_duration, meant_duration);
+    const auto value = quantity(kind, Duration::zero(), R"(a duration such as "30s" (units ms, s, m, h))",
+                                parse_duration, meant_duration);
+    if (value) store(kind.in, *value);
   }
 
   void operator()(const Size& kind) {
-    quantity(kind, Bytes{}, R"(a size such as "64KiB" (units B, KiB, MiB, GiB))", parse_size, meant_size);
+    const auto value =
+        quantity(kind, Bytes{}, R"(a size such as "64KiB" (units B, KiB, MiB, GiB))", parse_size, meant_size);
+    if (value) store(kind.in, *value);
   }
 
   void operator()(const Level& kind) {

@@ -4,6 +4,7 @@
 // only where the comment says so.
 #pragma once
 
+#include "stint/account.h"
 #include "stint/bytes.h"
 #include "stint/forwarded_field.h"
 #include "stint/listen_address.h"
@@ -13,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,12 +42,30 @@ struct RecycleSettings {
   bool operator==(const RecycleSettings&) const = default;
 };
 
+// Limits of each worker process (setrlimit(2), soft and hard); nullopt: those of the supervisor.
+struct LimitsSettings {
+  static constexpr std::uint64_t unlimited = ~std::uint64_t{0};
+  std::optional<std::uint64_t> memory;  // RLIMIT_AS, in bytes
+  std::optional<std::uint64_t> open_files;
+  std::optional<std::uint64_t> processes;
+  std::optional<std::uint64_t> core;  // in bytes
+  bool operator==(const LimitsSettings&) const = default;
+};
+
 struct AppSettings {
   std::string name;       // the pool's name; from the module's first part when not given
   std::string module;     // "package.module:callable"
   std::string directory;  // absolute: working directory and sys.path[0] of the workers
   std::string venv;       // absolute, or empty: the Python that Stint was built with
   std::map<std::string, std::string> env;
+  std::string user;   // name or number; empty: the user that started Stint
+  std::string group;  // name or number; empty: the user's primary group
+  // No key: `user` and `group` looked up, once, by the process that checks the settings. A worker that reads them again
+  // has none, and needs none: it is that user.
+  std::optional<Account> account;
+  std::optional<unsigned> umask;  // nullopt: the supervisor's
+  int nice = 0;                   // added to the supervisor's
+  LimitsSettings limits;
   std::string mount;         // where the application stands: "" or "/shop", its SCRIPT_NAME
   bool show_errors = false;  // an answer 500 shows the traceback: for development
   WorkersSettings workers;

@@ -64,6 +64,30 @@ TEST_CASE("a minimal file gets every default", "[config]") {
   CHECK(settings.log == LogSettings{LogLevel::info, "-", "combined", "-"});
 }
 
+TEST_CASE("user, umask, niceness and limits are taken as they are written", "[config]") {
+  const Settings settings =
+      settings_of(input_of(
+          app + "user = \"www-data\"\ngroup = \"33\"\numask = \"027\"\nnice = -3\n[app.limits]\nmemory = \"1GiB\"\n"
+                "open_files = 4096\nprocesses = \"unlimited\"\ncore = 0\n"));
+  CHECK(settings.app.user == "www-data");
+  CHECK(settings.app.group == "33");
+  CHECK(settings.app.umask == 027);
+  CHECK(settings.app.nice == -3);
+  CHECK(settings.app.limits == LimitsSettings{(1_GiB).count, 4096, LimitsSettings::unlimited, 0});
+  CHECK_FALSE(settings.app.account.has_value());  // this test asks no database
+
+  Input input = input_of(app);
+  input.overrides = {{"app.user", "1000", "--set"},
+                     {"app.umask", "0077", "--set"},
+                     {"app.limits.memory", "512MiB", "--set"},
+                     {"app.limits.core", "unlimited", "--set"},
+                     {"app.limits.open_files", "100", "--set"}};
+  const Settings set = settings_of(input);
+  CHECK(set.app.user == "1000");
+  CHECK(set.app.umask == 077);
+  CHECK(set.app.limits == LimitsSettings{(512_MiB).count, 100, std::nullopt, LimitsSettings::unlimited});
+}
+
 TEST_CASE("a count of auto is the number of processors this process may use", "[config]") {
   cpu_set_t all, one;
   REQUIRE(sched_getaffinity(0, sizeof all, &all) == 0);
@@ -112,6 +136,29 @@ TEST_CASE("each wrong key or value is told with its place, and what was probably
       {app + "[[static]]\nurl = \"/s/\"\nrot = \"/\"\n",
        {"site.toml:3:1: 'static' needs 'root'",
         "site.toml:5:1: unknown key 'rot' in [[static]]; did you mean 'root'?"}},
+
+      // user and limits
+      {app + "user = \"a b\"\n",
+       {R"(site.toml:3:8: 'app.user' must be the name of an account, or its number, not "a b")"}},
+      {app + "user = 33\n", {"site.toml:3:8: 'app.user' must be a string, not 33"}},
+      {app + "group = \"www-data\"\n",
+       {"site.toml:3:9: 'app.group' counts only together with 'app.user': name the user as well, or leave it out"}},
+      {app + "umask = \"0888\"\n",
+       {R"(site.toml:3:9: 'app.umask' must be "" or octal digits such as "0027", from "0000" to "0077", not "0888")"}},
+      {app + "umask = \"0127\"\n",
+       {R"(site.toml:3:9: 'app.umask' must be "" or octal digits such as "0027", from "0000" to "0077", not "0127")"}},
+      {app + "umask = 27\n",
+       {R"(site.toml:3:9: 'app.umask' must be "" or octal digits such as "0027", from "0000" to "0077", not 27)"}},
+      {app + "nice = 20\n", {"site.toml:3:8: 'app.nice' must be a whole number from -20 to 19, not 20"}},
+      {app + "nice = \"low\"\n", {"site.toml:3:8: 'app.nice' must be a whole number from -20 to 19, not \"low\""}},
+      {app + "[app.limits]\nmemory = \"1GB\"\n",
+       {R"(site.toml:4:10: 'app.limits.memory' must be "unlimited", "inherit" or a size such as "1GiB" )"
+        R"((units B, KiB, MiB, GiB), not "1GB"; did you mean "1GiB"?)"}},
+      {app + "[app.limits]\nmemory = \"1MiB\"\n",
+       {R"(site.toml:4:10: 'app.limits.memory' must be at least "64MiB", not "1MiB")"}},
+      {app + "[app.limits]\nopen_files = 10\n",
+       {R"(site.toml:4:14: 'app.limits.open_files' must be a whole number from 64 to 10000000, "unlimited" or )"
+        R"("inherit", not 10)"}},
 
       // the application
       {"[http]\n", {"site.toml: 'app.module' is not set: give MODULE:CALLABLE, or write module = \"…\" under [app]"}},

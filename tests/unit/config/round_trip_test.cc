@@ -17,6 +17,11 @@ Settings far_from_defaults() {
   s.app.directory = "/srv/ü \"quoted\" \\ back";
   s.app.venv = "/srv/venv";
   s.app.env = {{"A", ""}, {"B.C", "x = \"y\" # no comment"}, {"D", "line\nline\ttab\x01\x7f"}};
+  s.app.user = "site";
+  s.app.group = "1000";
+  s.app.umask = 027;
+  s.app.nice = -5;
+  s.app.limits = {.memory = (2_GiB).count, .open_files = 5000, .processes = LimitsSettings::unlimited, .core = 0};
   s.app.workers = {7, 1500ms, 1h};
   s.app.recycle = {.max_requests = 10'000,
                    .max_rss = 300_MiB,

@@ -85,11 +85,18 @@ void call_at_exit(const Gil&, const char* module_name, const char* function) {
   if (!done) PyErr_WriteUnraisable(module.get());
 }
 
+Error cannot_enter(const std::string& directory) {
+  Error error = system_error("enter app.directory " + directory);
+  if (error.code.value() != EACCES) return error;
+  return error_because(error.text() + "; the workers' user (uid " + std::to_string(::geteuid()) +
+                       ") has to be able to enter it and every folder above");
+}
+
 }  // namespace
 
 Result<void> start_interpreter(const RuntimeOptions& options) {
   const std::string& directory = options.app->directory;
-  if (::chdir(directory.c_str()) != 0) return system_error("enter app.directory " + directory);
+  if (::chdir(directory.c_str()) != 0) return cannot_enter(directory);
   // Where a deploy switches a link, this worker goes on importing from the folder that it started with.
   std::error_code unknown;
   const std::string place = std::filesystem::current_path(unknown).string();

@@ -10,19 +10,23 @@
 #include "server/cli/command_line.h"
 #include "server/cli/config_commands.h"
 #include "server/cli/control_commands.h"
+#include "server/control/channel.h"
 #include "server/control/inheritance.h"
 #include "server/logging/process_log.h"
 #include "server/net/listener.h"
 #include "server/runtime_loader/runtime_loader.h"
 #include "server/supervisor/supervisor.h"
+#include "server/supervisor/worker_rights.h"
 #include "server/worker/worker.h"
 
 #include <bsd/unistd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -65,7 +69,7 @@ int serve_role(const cli::Serve& command) {
 
   std::vector<net::Listener> listeners;
   for (const ListenAddress& address : settings.listen) {
-    Result<net::Listener> listener = net::open_listener(address);
+    Result<net::Listener> listener = net::open_listener(address, supervisor::socket_group_of(settings.app));
     if (!listener.has_value()) return fail(failed, listener.error().text());
     listeners.push_back(std::move(*listener));
   }
@@ -130,6 +134,25 @@ Result<std::string> read_all(int file) {
   return text;
 }
 
+// The supervisor starts no worker that is not the user of app.user (supervisor/worker_rights.h). Whatever else might
+// start one: none goes on as root.
+std::optional<LoadFailure> root_in_spite_of_user(const std::string& user) {
+  uid_t real = 0;
+  uid_t effective = 0;
+  uid_t saved = 0;
+  if (user.empty()) return std::nullopt;
+  if (::getresuid(&real, &effective, &saved) == 0 && real != 0 && effective != 0 && saved != 0) return std::nullopt;
+  return LoadFailure{"user", "this process is root, and app.user is " + user, {}};
+}
+
+// Before there is a worker that could tell it.
+int fail_start(control::WorkerInheritance& inheritance, LoadFailure failure) {
+  const std::string sentence = failure.step + ": " + failure.summary;
+  control::Channel channel(std::move(inheritance.channel));
+  const Result<void> told = channel.send(control::StartFailed{std::move(failure)});
+  return told.has_value() ? failed : fail(failed, sentence);
+}
+
 int worker_role(const cli::Worker& command) {
   Result<control::WorkerInheritance> inheritance = control::take_inheritance(command.arguments);
   if (!inheritance.has_value()) return fail(invalid, inheritance.error().text());
@@ -149,8 +172,10 @@ int worker_role(const cli::Worker& command) {
 
   const std::string place = settings.app.name + "/" + std::to_string(inheritance->slot);
 
+  if (std::optional<LoadFailure> failure = root_in_spite_of_user(settings.app.user))
+    return fail_start(*inheritance, std::move(*failure));
   Result<std::unique_ptr<logging::ProcessLog>> log = logging::ProcessLog::open(settings.log, "worker " + place);
-  if (!log.has_value()) return fail(failed, log.error().text());
+  if (!log.has_value()) return fail_start(*inheritance, {"log", log.error().text(), {}});
 
   worker::RuntimeStarter starter = runtime_starter(settings, *inheritance, **log);
   worker::Worker worker(

@@ -17,7 +17,7 @@ Result<std::unique_ptr<Generation>> Generation::make(boost::asio::io_context& io
     made->listeners.push_back({std::move(copy), listener->address, {}});
   }
   made->spawner =
-      std::make_unique<Spawner>(io, made->listeners, inbox, settings.app.env, settings.http.max_connections);
+      std::make_unique<Spawner>(io, made->listeners, inbox, settings.app, settings.http.max_connections);
   if (auto prepared = made->spawner->prepare(settings_toml); !prepared) return prepared.error();
   return made;
 }

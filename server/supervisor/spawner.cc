@@ -31,11 +31,12 @@ error_code last_error() { return {errno, boost::system::system_category()}; }
 class WorkerSetup {
  public:
   WorkerSetup(std::vector<int> inherited, int standard_input, const std::vector<const char*>& arguments,
-              const std::vector<const char*>& environment)
+              const std::vector<const char*>& environment, const WorkerRights& rights)
       : inherited_(std::move(inherited)),
         standard_input_(standard_input),
         arguments_(arguments),
-        environment_(environment) {}
+        environment_(environment),
+        rights_(rights) {}
 
   template <class Launcher>
   error_code on_setup(Launcher& launcher, const process::filesystem::path&, const char* const*(&arguments)) {
@@ -67,7 +68,9 @@ class WorkerSetup {
     sigset_t none;
     ::sigemptyset(&none);
     if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) return last_error();
-    return {};
+    // Last, because nothing above needs less than what we are. The launcher tells the parent what it finds in errno.
+    errno = take_up(rights_);
+    return errno == 0 ? error_code() : last_error();
   }
 
   // In the child, when exec has failed and the parent knows. The launcher would call exit(), and with it our atexit
@@ -84,6 +87,7 @@ class WorkerSetup {
   const int standard_input_;
   const std::vector<const char*>& arguments_;
   const std::vector<const char*>& environment_;
+  const WorkerRights& rights_;
 };
 
 std::vector<const char*> pointers_to(const std::vector<std::string>& texts) {
@@ -103,9 +107,15 @@ void end_child(pid_t pid) {
 }  // namespace
 
 Spawner::Spawner(boost::asio::io_context& io, const std::vector<net::Listener>& listeners,
-                 const control::InboxEnds& inbox, const std::map<std::string, std::string>& environment,
-                 std::uint32_t connections, std::string executable)
-    : io_(io), listeners_(listeners), inbox_(inbox), connections_(connections), executable_(std::move(executable)) {
+                 const control::InboxEnds& inbox, const AppSettings& app, std::uint32_t connections,
+                 std::string executable)
+    : io_(io),
+      listeners_(listeners),
+      inbox_(inbox),
+      connections_(connections),
+      executable_(std::move(executable)),
+      rights_(rights_of(app)) {
+  const std::map<std::string, std::string> environment = environment_of(app);
   for (char** entry = ::environ; *entry != nullptr; ++entry) {
     const std::string text = *entry;
     if (!environment.contains(text.substr(0, text.find('=')))) environment_.push_back(text);
@@ -173,14 +183,14 @@ Result<StartedWorker> Spawner::start(unsigned slot, unsigned generation, bool is
   try {
     const SignalsBlocked blocked;
     auto child = launcher(io_.get_executor(), code, process::filesystem::path(executable_), std::vector<std::string>{},
-                          WorkerSetup(std::move(inherited), null_.get(), arguments, environment));
+                          WorkerSetup(std::move(inherited), null_.get(), arguments, environment, rights_));
     if (!code) child.detach();  // its destructor would kill the worker
   } catch (const boost::system::system_error& error) {
     code = error.code();  // the launcher could not get a pidfd of its own
   }
   if (code) {
     if (launcher.pid > 0) end_child(launcher.pid);
-    return Error{code, doing};
+    return error_of(code.value(), rights_, doing);
   }
 
   // Not yet reaped, so the pid is still this child's.

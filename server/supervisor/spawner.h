@@ -8,6 +8,7 @@
 #include "server/control/inbox.h"
 #include "server/control/status_page.h"
 #include "server/net/listener.h"
+#include "server/supervisor/worker_rights.h"
 #include "stint/result.h"
 #include "stint/unique_fd.h"
 
@@ -16,7 +17,6 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -33,12 +33,11 @@ struct StartedWorker {
 
 class Spawner {
  public:
-  // `environment` is laid over our own. `listeners` and `inbox` outlive the Spawner; when they have been closed no
-  // worker can be started. `connections` is the most that one worker has. `executable` is "/proc/self/exe" but in
-  // tests: the same program even after its file was replaced.
+  // Of `app`, its user and limits count, and its environment, which is laid over our own. `listeners` and `inbox`
+  // outlive the Spawner; when they have been closed no worker can be started. `connections` is the most that one worker
+  // has. `executable` is "/proc/self/exe" but in tests: the same program even after its file was replaced.
   Spawner(boost::asio::io_context& io, const std::vector<net::Listener>& listeners, const control::InboxEnds& inbox,
-          const std::map<std::string, std::string>& environment, std::uint32_t connections,
-          std::string executable = "/proc/self/exe");
+          const AppSettings& app, std::uint32_t connections, std::string executable = "/proc/self/exe");
 
   // Makes what all workers share. Call it once, before the first start.
   Result<void> prepare(const std::string& settings_toml);
@@ -56,6 +55,7 @@ class Spawner {
   const control::InboxEnds& inbox_;
   const std::uint32_t connections_;
   const std::string executable_;
+  const WorkerRights rights_;
   std::vector<std::string> environment_;  // "NAME=value"
   UniqueFd settings_;                     // sealed: a worker cannot change what the next one reads
   UniqueFd null_;                         // the workers' standard input

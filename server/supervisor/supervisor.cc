@@ -202,7 +202,7 @@ class Supervisor::Server {
     }
     std::vector<net::Listener> opened;
     std::vector<const net::Listener*> sockets;
-    if (auto found = sockets_of(fresh->settings.listen, opened, sockets); !found)
+    if (auto found = sockets_of(fresh->settings, opened, sockets); !found)
       return pool_->refuse_reload("listen", found.error().text(), "");
     auto generation = Generation::make(io_, pool_->next_generation(), fresh->settings, fresh->toml, sockets, inbox_);
     if (!generation) return pool_->refuse_reload("prepare", generation.error().text(), "");
@@ -233,16 +233,16 @@ class Supervisor::Server {
   }
 
   // The listener of each address: one that is open already, or one opened now.
-  Result<void> sockets_of(const std::vector<ListenAddress>& addresses, std::vector<net::Listener>& opened,
+  Result<void> sockets_of(const Settings& settings, std::vector<net::Listener>& opened,
                           std::vector<const net::Listener*>& sockets) const {
-    opened.reserve(addresses.size());  // pointers to them stay
-    for (const ListenAddress& address : addresses) {
+    opened.reserve(settings.listen.size());  // pointers to them stay
+    for (const ListenAddress& address : settings.listen) {
       const auto known = std::find(settings_.listen.begin(), settings_.listen.end(), address);
       if (known != settings_.listen.end()) {
         sockets.push_back(&listeners_[static_cast<std::size_t>(known - settings_.listen.begin())]);
         continue;
       }
-      auto listener = net::open_listener(address);
+      auto listener = net::open_listener(address, socket_group_of(settings.app));
       if (!listener) return listener.error();
       opened.push_back(std::move(*listener));
       sockets.push_back(&opened.back());

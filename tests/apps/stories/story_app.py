@@ -7,6 +7,7 @@ import ctypes
 import hashlib
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -159,6 +160,32 @@ def stuck(environ, query):
     return b"came back\n"
 
 
+def process(environ, query):
+    """Who and what this process is, as it sees itself."""
+    mask = os.umask(0)
+    os.umask(mask)
+    try:
+        os.setuid(0)
+        becomes_root = True
+    except PermissionError:
+        becomes_root = False
+    limits = {name: resource.getrlimit(getattr(resource, name))
+              for name in ("RLIMIT_AS", "RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_CORE")}
+    return json.dumps({
+        "uids": os.getresuid(), "gids": os.getresgid(), "groups": sorted(os.getgroups()), "becomes_root": becomes_root,
+        "umask": mask, "nice": os.getpriority(os.PRIO_PROCESS, 0), "limits": limits,
+        "environment": {name: os.environ.get(name) for name in ("HOME", "USER", "LOGNAME", "SHELL")},
+    }).encode()
+
+
+def read(environ, query):
+    try:
+        with open(query["path"], "rb") as file:
+            return file.read()
+    except OSError as error:
+        return error.strerror.encode()
+
+
 pages = {
     "/": hello,
     "/pid": pid,
@@ -181,6 +208,8 @@ pages = {
     "/open": open_files,
     "/threads": start_threads,
     "/stuck": stuck,
+    "/process": process,
+    "/read": read,
 }
 
 

@@ -89,7 +89,7 @@ struct Stage {
     made->number = number;
     made->app = settings;
     app = &made->app;
-    made->spawner = std::make_unique<Spawner>(io, listeners, inbox, settings.env, 64, executable);
+    made->spawner = std::make_unique<Spawner>(io, listeners, inbox, settings, 64, executable);
     REQUIRE(made->spawner->prepare("name = \"site\"").has_value());
     return made;
   }

@@ -153,11 +153,12 @@ client's own field of that name. "": none.)"},
     {"log.level", Level{IN(log.level)}, R"("info")", "", ChangeCost::recycle,
      R"(Least severe lines that are written: "debug", "info", "warning" or "error".)"},
     {"log.access", Text{IN(log.access), TextRule::access_log}, R"("-")", "", ChangeCost::recycle,
-     R"(File of the access log. "-": standard output; "": none.)"},
+     R"(File of the access log. "-": standard output; "": none. Where `app.user` may not make it, Stint makes it for that user.)"},
     {"log.format", Text{IN(log.format), TextRule::log_format}, R"("combined")", "", ChangeCost::recycle,
      R"(Format of the access log: "combined", "common", "json", or an Apache LogFormat string.)"},
     {"log.error", Text{IN(log.error), TextRule::error_log}, R"("-")", "", ChangeCost::recycle,
-     R"(File of the server's own log. "-": standard error.)"},
+     R"(File of the server's own log. "-": standard error. It is written by root as well when root starts Stint, so keep it
+in a folder that only root may change: /var/log, not one of the application's.)"},
 };
 
 #undef IN

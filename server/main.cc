@@ -15,6 +15,7 @@
 #include "server/logging/process_log.h"
 #include "server/net/listener.h"
 #include "server/runtime_loader/runtime_loader.h"
+#include "server/supervisor/log_files.h"
 #include "server/supervisor/supervisor.h"
 #include "server/supervisor/worker_rights.h"
 #include "server/worker/worker.h"
@@ -74,6 +75,8 @@ int serve_role(const cli::Serve& command) {
     listeners.push_back(std::move(*listener));
   }
 
+  if (const Result<void> made = supervisor::make_log_files(settings.log, settings.app.account); !made.has_value())
+    return fail(failed, made.error().text());
   Result<std::unique_ptr<logging::ProcessLog>> log = logging::ProcessLog::open(settings.log, "supervisor");
   if (!log.has_value()) return fail(failed, log.error().text());
 

@@ -4,6 +4,7 @@
 #include "server/control/command_socket.h"
 #include "server/control/inbox.h"
 #include "server/supervisor/command_server.h"
+#include "server/supervisor/log_files.h"
 #include "server/supervisor/other_children.h"
 #include "server/supervisor/pool.h"
 #include "server/supervisor/signal_names.h"
@@ -152,9 +153,7 @@ class Supervisor::Server {
           log_.warning("ignoring a reload", {{"pool", settings_.app.name}, {"state", text_of(state_)}});
         break;
       case SIGUSR1:
-        reopen_own_log_();
-        pool_->reopen_logs();
-        log_.info("logs reopened");
+        reopen_logs();
         break;
       case SIGTTIN:
         pool_->grow();
@@ -182,6 +181,17 @@ class Supervisor::Server {
     });
   }
 
+  // After rotation: the new files are there before the workers, whose user may not make them, open them.
+  void reopen_logs() {
+    const Result<void> made = make_log_files(settings_.log, settings_.app.account);
+    reopen_own_log_();
+    if (!made)
+      log_.warning("a log file cannot be made for the workers",
+                   {{"error", made.error().text()}, {"next", "they go on with the old one"}});
+    pool_->reopen_logs();
+    log_.info("logs reopened");
+  }
+
   void reap_others() {
     for (const EndedChild& child : reap_other_children([this](pid_t pid) { return pool_->has_process(pid); }))
       pool_->on_child_end(child.pid, child.exit);
@@ -200,6 +210,8 @@ class Supervisor::Server {
       settings_toml_ = fresh->toml;
       return pool_->take_up(settings_.app, std::move(fresh->changes));
     }
+    if (auto made = make_log_files(fresh->settings.log, fresh->settings.app.account); !made)
+      return pool_->refuse_reload("log", made.error().text(), "");
     std::vector<net::Listener> opened;
     std::vector<const net::Listener*> sockets;
     if (auto found = sockets_of(fresh->settings, opened, sockets); !found)

@@ -181,6 +181,64 @@ TEST_CASE("umask and limits need no user", "[process]") {
   server.expect_clean_exit();
 }
 
+TEST_CASE("logs are rotated in a folder of root's and in one of the user's", "[process]") {
+  if (!is_told()) return;
+  const std::string place = GENERATE(std::string("logs/"), std::string("own/"));
+  auto folder = open_folder();
+  REQUIRE(::mkdir(folder->file("logs").c_str(), 0755) == 0);
+  const std::string access = folder->file(place + "access.log"), error = folder->file(place + "error.log");
+  ServerOptions options = as_user(2);
+  options.set.insert(options.set.end(), {{"log.access", quoted(access)}, {"log.error", quoted(error)}});
+  ServerProcess server(options, std::move(folder));
+  // The log is not where wait_until_serving() looks.
+  REQUIRE(eventually([&] { return server.ready_workers().size() == 2; }));
+  const std::string socket_line = read_file(error);
+  const auto at = socket_line.find("listen=127.0.0.1:");
+  REQUIRE(at != std::string::npos);
+  const std::string address = socket_line.substr(at + 7, socket_line.find(' ', at) - at - 7);
+
+  const auto is_private_and_users = [](const std::string& file) {
+    struct stat status{};
+    return ::stat(file.c_str(), &status) == 0 && status.st_uid == user_id() && (status.st_mode & S_IRWXO) == 0;
+  };
+  CHECK(fetch(address, "/?before").status == 200);
+  CHECK(eventually([&] { return read_file(access).find("/?before") != std::string::npos; }));
+  CHECK(is_private_and_users(access));
+  CHECK(is_private_and_users(error));
+
+  std::filesystem::rename(access, access + ".1");
+  std::filesystem::rename(error, error + ".1");
+  server.signal(SIGUSR1);
+  REQUIRE(eventually([&] { return read_file(error).find("logs reopened") != std::string::npos; }));
+  CHECK(eventually([&] {
+    fetch(address, "/?after");
+    return read_file(access).find("/?after") != std::string::npos;
+  }));
+  // Both workers: one that still wrote to the old file would leave the new one half empty.
+  const auto old_size = std::filesystem::file_size(access + ".1");
+  for (int i = 0; i < 20; ++i) CHECK(fetch(address, "/").status == 200);
+  CHECK(std::filesystem::file_size(access + ".1") == old_size);
+  CHECK(is_private_and_users(access));
+  CHECK(is_private_and_users(error));
+  const std::string log = read_file(error + ".1") + read_file(error);
+  CHECK(log.find("not reopened") == std::string::npos);
+  server.expect_clean_exit();
+}
+
+TEST_CASE("a log that the user cannot write is one message", "[process]") {
+  if (!is_told()) return;
+  auto folder = open_folder();
+  const std::string log = folder->write("error.log", "");
+  REQUIRE(::chmod(log.c_str(), 0600) == 0);
+  ServerOptions options = as_user();
+  options.set.emplace_back("log.error", quoted(log));
+  ServerProcess server(options, std::move(folder));
+  CHECK(server.wait_for_exit(patience) == 1);
+  CHECK(server.log() == "stint: open log.error " + log + " as daemon (uid " + std::to_string(user_id()) +
+                            "): Permission denied; that user has to be able to write the file\n");
+  server.expect_nothing_left();
+}
+
 TEST_CASE("a user, a group that there is not, or root: exit code 2, and the place", "[process]") {
   for (const auto& [keys, text] :
        {std::pair("user = \"no-such-user\"", "stint.toml:3:8: 'app.user' names no user"),

@@ -1,0 +1,17 @@
+// Log files for workers that are not root. They open the files themselves, at their start and after each rotation, so
+// the files have to be theirs; but /var/log is root's. Supervisor's thread, or main's before there is one.
+#pragma once
+
+#include "stint/account.h"
+#include "stint/result.h"
+#include "stint/settings.h"
+
+namespace stint::supervisor {
+
+// Sees to it that the user can write the files of [log], and makes those that are missing: as the user where the user
+// may; else as root, for the user, but only in a folder that nobody except root can put somewhere else. A file that is
+// there stays whose it is: giving it away would be a way to get at any file (CVE-2016-1247 was one).
+// Error: the file and what to do. Nothing to do without an account, or when we are not root.
+Result<void> make_log_files(const LogSettings& settings, const std::optional<Account>& account);
+
+}  // namespace stint::supervisor

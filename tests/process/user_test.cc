@@ -47,7 +47,7 @@ bool is_told() {
     WARN("skipped: only root can start workers as another user");
     return false;
   }
-  for (const std::filesystem::path needed :
+  for (const std::filesystem::path& needed :
        {std::filesystem::path(apps_folder()), std::filesystem::path(stint_binary()).parent_path()})
     if (!others_can_enter(needed)) {
       WARN("skipped: another user cannot enter " << needed.string());

@@ -1,11 +1,12 @@
 """Requests per second of a 13-byte hello, one worker, kept-alive connections: Stint beside other WSGI servers.
 
-    bench/run.py --stint build/release/stint [--rounds N] [--seconds S] [--connections C] [--only NAME,…]
+    bench/run.py --stint build/release/stint [--rounds N] [--seconds S] [--connections C] [--only NAME,…] [--before STINT]
 
 All servers are measured in one run: in each round every server is started, warmed up, loaded with wrk for S seconds and
 stopped, and each round begins with another server, so that what else the machine does falls on all alike. Compare the
 ratios; the absolute figures are this machine's. Prints Markdown. Standard library only; the other servers are installed
-into build/bench-venv, and one that cannot be installed is left out and named.
+into build/bench-venv, and one that cannot be installed is left out and named. --before is another build of Stint, in a
+folder with its module: what has changed since then, in ratios of each round.
 """
 
 import argparse
@@ -32,6 +33,7 @@ APPS = ROOT / "bench/apps"
 VENV = ROOT / "build/bench-venv"
 BODY = b"Hello, World!"
 TICKS = os.sysconf("SC_CLK_TCK")
+BEFORE = "stint before"
 
 
 class Unusable(Exception):
@@ -244,6 +246,13 @@ def machine():
     )
 
 
+def change(now, before):
+    """Of each round, then the middle."""
+    for name, ours, theirs in (("requests/s", now.rates, before.rates), ("CPU µs/request", now.cpu, before.cpu)):
+        ratios = [own / other for own, other in zip(ours, theirs)]
+        yield f"{name} × {statistics.median(ratios):.3f} ({min(ratios):.3f}–{max(ratios):.3f})"
+
+
 def table(measured, left_out, options):
     base = measured[0]
     wrk = subprocess.run(["wrk", "-v"], capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
@@ -263,6 +272,9 @@ def table(measured, left_out, options):
             f"| {server.name} {server.version} | {server.setting} | {rate:,.0f} | {min(server.rates):,.0f}–{max(server.rates):,.0f}"
             f" | {ratio:.2f} | {cpu:.1f} | {min(server.cpu):.1f}–{max(server.cpu):.1f} | {server.errors} |"
         )
+    for server in measured[1:]:
+        if server.name == BEFORE:
+            yield f"\nSince the build before, median of the rounds (min–max): {', '.join(change(base, server))}"
     for server, why in left_out:
         yield f"\nLeft out: {server.name}: {why}"
 
@@ -274,6 +286,7 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--only", help="names, separated by commas")
+    parser.add_argument("--before", type=Path, help="another build of Stint to compare with")
     options = parser.parse_args()
     if min(options.rounds, options.seconds, options.connections) < 1:
         parser.error("rounds, seconds and connections are at least 1")
@@ -281,6 +294,7 @@ def arguments():
         parser.error("wrk is not installed (Debian's package wrk; ./dev bench installs it)")
     shown = [f"--{name} {getattr(options, name)}" for name in ("rounds", "seconds", "connections")]
     options.shown = " ".join(["./dev bench", *shown, *([f"--only {options.only}"] if options.only else [])])
+    options.shown += " --before STINT" if options.before else ""
     options.stint = options.stint.absolute()
     options.load = os.getloadavg()[0]
     return parser, options
@@ -295,6 +309,11 @@ def main():
         if unknown:
             parser.error(f"unknown server: {', '.join(sorted(unknown))}")
         chosen = [server for server in chosen if server.name in names]
+    if options.before:
+        if chosen[0].name != "stint":
+            parser.error("--before is compared with stint")
+        command = [str(options.before.absolute()), *chosen[0].command[1:]]
+        chosen.insert(1, Server(BEFORE, command, "the build of --before, set up alike"))
 
     taking_part, left_out = [], []
     for server in chosen:

@@ -1,4 +1,4 @@
-"""What soak.py and hand_over.py share: servers of two and more workers, the strict client beside them, reports added up."""
+"""What soak.py, hand_over.py and slow_clients.py share: servers of two and more workers, the strict client beside them, reports added up."""
 
 import json
 import os
@@ -158,9 +158,9 @@ def wait_until(condition, seconds=60):
     return True
 
 
-def find_client(stint):
-    """The strict client is built beside stint."""
-    client = Path(stint).with_name("stint-strict-client")
+def find_client(stint, name="stint-strict-client"):
+    """The load clients are built beside stint."""
+    client = Path(stint).with_name(name)
     if not os.access(client, os.X_OK):
         raise SystemExit(f"{client} is not there; ./dev build makes it")
     return client

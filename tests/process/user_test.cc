@@ -368,6 +368,32 @@ TEST_CASE("connections of the user's workers survive recycling and kill -9, in t
   server.expect_clean_exit();
 }
 
+TEST_CASE("a reload changes the user, or nothing when there is no such user", "[process]") {
+  if (!is_told()) return;
+  const auto app = [](const std::string& name) { return "[app]\nuser = \"" + name + "\"\n"; };
+  ServerOptions options = with_workers(2);
+  options.toml = app(user);
+  ServerProcess server(options, open_folder());
+  server.wait_until_ready();
+  CHECK(process_of(server.address()).at("uids").at(1) == user_id());
+
+  server.folder().write("stint.toml", app("no-such-user"));
+  const CommandResult refused = server.command({"reload", "--wait"});
+  INFO(refused.output << refused.error);
+  CHECK(refused.exit_code == 1);
+  CHECK((refused.output + refused.error).find("'app.user' names no user of this machine") != std::string::npos);
+  CHECK(process_of(server.address()).at("uids").at(1) == user_id());
+
+  server.folder().write("stint.toml", app("nobody"));
+  const CommandResult reloaded = server.command({"reload", "--wait"});
+  INFO(reloaded.output << reloaded.error);
+  CHECK(reloaded.exit_code == 0);
+  const json::object process = process_of(server.address());
+  CHECK(process.at("uids").at(1) == ::getpwnam("nobody")->pw_uid);
+  CHECK(process.at("environment").at("USER") == "nobody");
+  server.expect_clean_exit();
+}
+
 // The supervisor starts none such; this is about what stands behind it.
 TEST_CASE("a worker that finds itself root in spite of a user ends before anything of the application runs",
           "[process]") {

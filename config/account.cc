@@ -58,8 +58,8 @@ std::vector<gid_t> groups_of(const std::string& name, gid_t gid) {
   }
   groups.resize(static_cast<std::size_t>(count));
   std::ranges::sort(groups);
-  const auto same = std::ranges::unique(groups);
-  groups.erase(same.begin(), same.end());
+  // No std::ranges::unique: Clang before 16 cannot read its result in libstdc++ 12.
+  groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
   return groups;
 }
 

@@ -110,7 +110,8 @@ class Run:
         for finding in self.findings:
             print(f"  The input: {finding} ({finding.stat().st_size} bytes)")
             print(f"  Replay:    {program} {finding}")
-            print(f"  Smaller:   {program} -minimize_crash=1 -runs=100000 -exact_artifact_path={finding}.small {finding}")
+            smaller = f"-minimize_crash=1 -runs=100000 -exact_artifact_path={finding}.small"
+            print(f"  Smaller:   {program} {smaller} {finding}")
             print(f"  Keep it:   mkdir -p {folder} && cp {finding} {folder}/NAME")
 
 
@@ -139,7 +140,7 @@ def keep(build, target, growing):
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         # A merge passes over what crashes, and would forget what such inputs reach.
         if any(crashes.iterdir()):
-            sys.exit(f"{target}: {sum(1 for _ in crashes.iterdir())} of its inputs are findings; run it, mend it, then keep")
+            sys.exit(f"{target}: some of its inputs are findings; run it, mend what it finds, then keep")
         fresh = [path for path in into.iterdir() if path.name not in known]
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -151,7 +152,7 @@ def keep(build, target, growing):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, required=True, help="the folder that the preset fuzz was built in")
+    parser.add_argument("--build", type=pathlib.Path, required=True, help="where the preset fuzz was built")
     parser.add_argument("--seconds", type=int, default=60, help="for each target (60)")
     parser.add_argument("--short", action="store_true", help="start from what is kept alone, and forget new inputs")
     parser.add_argument("--keep", action="store_true", help="run nothing; merge the growing corpus into the kept one")

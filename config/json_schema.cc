@@ -77,7 +77,7 @@ struct TypeWriter {
     return R"("type": "array", "items": {"type": "string", "pattern": "^/"})";
   }
   std::string operator()(const Listeners&) const {
-    return R"("type": "array", "minItems": 1, "items": {"type": "string", "pattern": "^unix:.|:[0-9]+$"})";
+    return R"("type": "array", "minItems": 1, "items": {"type": "string", "pattern": "^unix:.|^systemd(:[^:]+)?$|:[0-9]+$"})";
   }
   std::string operator()(const Networks&) const {
     return R"("type": "array", "items": {"type": "string", "pattern": "^unix$|^[0-9A-Fa-f.:]+(/[0-9]+)?$"})";

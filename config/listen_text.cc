@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
@@ -34,6 +35,25 @@ Result<ListenAddress> parse_unix(std::string_view text, const std::string& folde
   return address;
 }
 
+// What systemd takes as FileDescriptorName= (systemd.socket(5)).
+bool is_socket_name(std::string_view name) {
+  constexpr std::size_t longest = 255;
+  return !name.empty() && name.size() <= longest &&
+         std::ranges::all_of(name, [](char c) { return c >= ' ' && c <= '~' && c != ':'; });
+}
+
+Result<ListenAddress> parse_inherited(std::string_view text) {
+  const auto colon = text.find(':');
+  ListenAddress address{.family = ListenAddress::Family::inherited};
+  if (colon == text.npos) return address;
+  address.name = text.substr(colon + 1);
+  if (!is_socket_name(address.name))
+    return not_an_address(text,
+                          "write 'systemd:NAME' with a FileDescriptorName of the .socket unit, or 'systemd' for "
+                          "all its sockets");
+  return address;
+}
+
 }  // namespace
 
 std::string absolute_path(std::string_view path, const std::string& folder) {
@@ -57,6 +77,9 @@ Result<std::uint16_t> parse_port(std::string_view text) {
 
 Result<ListenAddress> parse_listen_address(std::string_view text, const std::string& folder) {
   if (text.starts_with("unix:")) return parse_unix(text, folder);
+  if (text == "systemd" || text.starts_with("systemd:")) return parse_inherited(text);
+  if (text.starts_with("fd:") || text.starts_with("fd@"))
+    return not_an_address(text, "sockets of a service manager are 'systemd' or 'systemd:NAME'");
   if (text.starts_with('/')) return not_an_address(text, "did you mean 'unix:" + std::string(text) + "'?");
   for (const std::string_view scheme : {"http://", "https://", "tcp://"})
     if (text.starts_with(scheme)) return not_an_address(text, "write it without '" + std::string(scheme) + "'");

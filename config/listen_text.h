@@ -9,8 +9,8 @@
 
 namespace stint::config {
 
-// "127.0.0.1:8000", "[::1]:8000" or "unix:PATH"; a relative PATH begins at `folder`. The address comes out in its
-// canonical form. The error says what is wrong with `text`, and what was probably meant.
+// "127.0.0.1:8000", "[::1]:8000", "unix:PATH", "systemd" or "systemd:NAME"; a relative PATH begins at `folder`. The
+// address comes out in its canonical form. The error says what is wrong with `text`, and what was probably meant.
 Result<ListenAddress> parse_listen_address(std::string_view text, const std::string& folder);
 
 // 0 to 65535, digits only.

@@ -227,10 +227,18 @@ struct ValueReader::ByKind {
         complain(item, "is wrong: " + address.error().doing);
         continue;
       }
+      using Family = ListenAddress::Family;
       // Port 0 is another port each time.
-      const bool is_any_port = address->family != ListenAddress::Family::unix_path && address->port == 0;
+      const bool is_any_port =
+          (address->family == Family::ipv4 || address->family == Family::ipv6) && address->port == 0;
+      const auto takes_the_same = [&address](const ListenAddress& other) {
+        return address->family == Family::inherited && other.family == Family::inherited &&
+               (address->name.empty() || other.name.empty());
+      };
       if (!is_any_port && std::ranges::find(addresses, *address) != addresses.end())
         complain(item, "names " + toml_string(address->text()) + " twice");
+      else if (std::ranges::any_of(addresses, takes_the_same))
+        complain(item, R"(names sockets beside "systemd", which takes all of them)");
       else
         addresses.push_back(std::move(*address));
     }

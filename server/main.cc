@@ -13,6 +13,7 @@
 #include "server/control/channel.h"
 #include "server/control/inheritance.h"
 #include "server/logging/process_log.h"
+#include "server/net/inherited_sockets.h"
 #include "server/net/listener.h"
 #include "server/runtime_loader/runtime_loader.h"
 #include "server/supervisor/log_files.h"
@@ -60,7 +61,21 @@ Result<FreshSettings> read_fresh_settings(const cli::Serve& command, const Setti
   return fresh;
 }
 
+Result<supervisor::Listeners> open_all(const Settings& settings, net::InheritedSockets& inherited) {
+  supervisor::Listeners all;
+  for (const ListenAddress& address : settings.listen) {
+    Result<std::vector<net::Listener>> listeners =
+        net::open_listeners(address, supervisor::socket_group_of(settings.app), inherited);
+    if (!listeners.has_value()) return listeners.error();
+    all.push_back(std::move(*listeners));
+  }
+  return all;
+}
+
 int serve_role(const cli::Serve& command) {
+  Result<net::InheritedSockets> inherited = net::InheritedSockets::take_from_environment();
+  if (!inherited.has_value()) return fail(failed, inherited.error().text());
+
   const std::variant<config::Loaded, config::Problems> loaded = cli::load_settings(command.settings);
   if (const auto* problems = std::get_if<config::Problems>(&loaded)) {
     cli::print_problems(*problems);
@@ -68,21 +83,21 @@ int serve_role(const cli::Serve& command) {
   }
   const Settings& settings = std::get<config::Loaded>(loaded).settings;
 
-  std::vector<net::Listener> listeners;
-  for (const ListenAddress& address : settings.listen) {
-    Result<net::Listener> listener = net::open_listener(address, supervisor::socket_group_of(settings.app));
-    if (!listener.has_value()) return fail(failed, listener.error().text());
-    listeners.push_back(std::move(*listener));
-  }
+  Result<supervisor::Listeners> listeners = open_all(settings, *inherited);
+  if (!listeners.has_value()) return fail(failed, listeners.error().text());
 
   if (const Result<void> made = supervisor::make_log_files(settings.log, settings.app.account); !made.has_value())
     return fail(failed, made.error().text());
   Result<std::unique_ptr<logging::ProcessLog>> log = logging::ProcessLog::open(settings.log, "supervisor");
   if (!log.has_value()) return fail(failed, log.error().text());
+  if (const std::string left = inherited->names_left(); !left.empty()) {
+    (*log)->warning("inherited sockets that no listener names", {{"names", left}, {"next", "closing them"}});
+    *inherited = {};
+  }
 
   ::setproctitle("-stint: supervisor %s", settings.app.name.c_str());
   supervisor::Supervisor supervisor(
-      settings, config::to_toml(settings), std::move(listeners), **log, [&log] { (*log)->reopen(); },
+      settings, config::to_toml(settings), std::move(*listeners), **log, [&log] { (*log)->reopen(); },
       [&command](const Settings& current) { return read_fresh_settings(command, current); },
       cli::settings_path(command.settings));
   return supervisor.run();

@@ -55,6 +55,13 @@ Result<Listener> open_tcp(const ListenAddress& address, const std::string& doing
 
 std::uint16_t number_of(const std::string& port) { return static_cast<std::uint16_t>(std::stoul("0" + port)); }
 
+// "@name" stands for an abstract one, whose first byte is NUL (unix(7)).
+std::string path_of(const sockaddr_un& name, socklen_t length) {
+  const std::size_t size = length - offsetof(sockaddr_un, sun_path);
+  if (size > 0 && name.sun_path[0] == '\0') return "@" + std::string(name.sun_path + 1, size - 1);
+  return {name.sun_path, ::strnlen(name.sun_path, size)};
+}
+
 // Errors of accept(2) that are about one connection, not about the listener: it left the queue with the error.
 bool concerns_one_connection(int error) {
   switch (error) {
@@ -77,6 +84,8 @@ bool concerns_one_connection(int error) {
 
 Result<Listener> open_listener(const ListenAddress& address, std::optional<gid_t> group) {
   const std::string doing = "listen " + address.text();
+  if (address.family == ListenAddress::Family::inherited)
+    return error_because(doing + ": sockets are inherited at the start only; restart the server");
   return address.family == ListenAddress::Family::unix_path ? open_unix(address, group, doing)
                                                             : open_tcp(address, doing);
 }
@@ -87,6 +96,10 @@ Result<Listener> adopt_listener(UniqueFd socket) {
   socklen_t length = sizeof is_listening;
   if (::getsockopt(socket.get(), SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &length) != 0) return system_error(doing);
   if (is_listening == 0) return error_because(doing + ": it does not listen");
+  int type = 0;
+  length = sizeof type;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_TYPE, &type, &length) != 0) return system_error(doing);
+  if (type != SOCK_STREAM) return error_because(doing + ": it is no stream socket");
 
   sockaddr_storage name{};
   length = sizeof name;
@@ -95,11 +108,12 @@ Result<Listener> adopt_listener(UniqueFd socket) {
   if (name.ss_family == AF_UNIX) {
     const auto& unix_name = reinterpret_cast<const sockaddr_un&>(name);
     address.family = ListenAddress::Family::unix_path;
-    address.path.assign(unix_name.sun_path, ::strnlen(unix_name.sun_path, length - offsetof(sockaddr_un, sun_path)));
+    address.path = path_of(unix_name, length);
   } else if (name.ss_family == AF_INET || name.ss_family == AF_INET6) {
     auto text = text_of(name);
-    address.family = name.ss_family == AF_INET ? ListenAddress::Family::ipv4 : ListenAddress::Family::ipv6;
-    address.host = std::move(text.host);
+    address.host = std::move(text.host);  // of an IPv6 socket too, if it is bound to an IPv4 address
+    address.family =
+        address.host.find(':') == std::string::npos ? ListenAddress::Family::ipv4 : ListenAddress::Family::ipv6;
     address.port = number_of(text.port);
     if (::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) return system_error(doing);
   } else {

@@ -55,7 +55,7 @@ std::string error_json(std::string_view sentence) { return json::serialize(json:
 // What run() lives on. Members are in the order in which they need each other.
 class Supervisor::Server {
  public:
-  Server(const Settings& settings, std::string settings_toml, std::vector<net::Listener> listeners, Log& log,
+  Server(const Settings& settings, std::string settings_toml, Listeners listeners, Log& log,
          std::function<void()> reopen_own_log, SettingsReader read_settings, std::string settings_file)
       : settings_(settings),
         settings_toml_(std::move(settings_toml)),
@@ -212,7 +212,7 @@ class Supervisor::Server {
     }
     if (auto made = make_log_files(fresh->settings.log, fresh->settings.app.account); !made)
       return pool_->refuse_reload("log", made.error().text(), "");
-    std::vector<net::Listener> opened;
+    Listeners opened;
     std::vector<const net::Listener*> sockets;
     if (auto found = sockets_of(fresh->settings, opened, sockets); !found)
       return pool_->refuse_reload("listen", found.error().text(), "");
@@ -245,26 +245,25 @@ class Supervisor::Server {
   }
 
   // The listener of each address: one that is open already, or one opened now.
-  Result<void> sockets_of(const Settings& settings, std::vector<net::Listener>& opened,
+  Result<void> sockets_of(const Settings& settings, Listeners& opened,
                           std::vector<const net::Listener*>& sockets) const {
-    opened.reserve(settings.listen.size());  // pointers to them stay
     for (const ListenAddress& address : settings.listen) {
       const auto known = std::find(settings_.listen.begin(), settings_.listen.end(), address);
       if (known != settings_.listen.end()) {
-        sockets.push_back(&listeners_[static_cast<std::size_t>(known - settings_.listen.begin())]);
+        add_pointers(listeners_[static_cast<std::size_t>(known - settings_.listen.begin())], sockets);
         continue;
       }
       auto listener = net::open_listener(address, socket_group_of(settings.app));
       if (!listener) return listener.error();
-      opened.push_back(std::move(*listener));
-      sockets.push_back(&opened.back());
+      opened.emplace_back().push_back(std::move(*listener));
+      add_pointers(opened.back(), sockets);  // they stay: the inner vectors are moved as a whole
     }
     return {};
   }
 
   // The Pool's new generation serves. Listeners that are wanted no more are closed here; old workers let theirs go.
   void take_over_settings() {
-    std::vector<net::Listener> listeners;
+    Listeners listeners;
     std::size_t next_opened = 0;
     for (const ListenAddress& address : pending_.settings.listen) {
       const auto known = std::find(settings_.listen.begin(), settings_.listen.end(), address);
@@ -330,15 +329,19 @@ class Supervisor::Server {
     }
   }
 
-  static std::vector<const net::Listener*> pointers_to(const std::vector<net::Listener>& listeners) {
-    std::vector<const net::Listener*> pointers;
+  static void add_pointers(const std::vector<net::Listener>& listeners, std::vector<const net::Listener*>& pointers) {
     for (const net::Listener& listener : listeners) pointers.push_back(&listener);
+  }
+
+  static std::vector<const net::Listener*> pointers_to(const Listeners& listeners) {
+    std::vector<const net::Listener*> pointers;
+    for (const auto& of_one_address : listeners) add_pointers(of_one_address, pointers);
     return pointers;
   }
 
   std::vector<std::string> addresses() const {
     std::vector<std::string> addresses;
-    for (const net::Listener& listener : listeners_) addresses.push_back(listener.address.text());
+    for (const net::Listener* listener : pointers_to(listeners_)) addresses.push_back(listener->address.text());
     return addresses;
   }
 
@@ -383,15 +386,15 @@ class Supervisor::Server {
 
   Settings settings_;
   std::string settings_toml_;
-  std::vector<net::Listener> listeners_;  // of settings_.listen, in order
-  control::InboxEnds inbox_;              // held open here so that what waits in it outlives any worker
+  Listeners listeners_;       // of settings_.listen
+  control::InboxEnds inbox_;  // held open here so that what waits in it outlives any worker
   Log& log_;
   const std::function<void()> reopen_own_log_;
   const SettingsReader read_settings_;
   const std::string settings_file_;
   // During a reload: what counts when it takes over.
   FreshSettings pending_;
-  std::vector<net::Listener> opened_;  // for it
+  Listeners opened_;  // for it, of those addresses that are new
   const TimePoint began_ = std::chrono::steady_clock::now();
 
   asio::io_context io_{1};
@@ -408,9 +411,8 @@ class Supervisor::Server {
   bool is_finished_ = false;
 };
 
-Supervisor::Supervisor(const Settings& settings, std::string settings_toml, std::vector<net::Listener> listeners,
-                       Log& log, std::function<void()> reopen_own_log, SettingsReader read_settings,
-                       std::string settings_file)
+Supervisor::Supervisor(const Settings& settings, std::string settings_toml, Listeners listeners, Log& log,
+                       std::function<void()> reopen_own_log, SettingsReader read_settings, std::string settings_file)
     : server_(std::make_unique<Server>(settings, std::move(settings_toml), std::move(listeners), log,
                                        std::move(reopen_own_log), std::move(read_settings), std::move(settings_file))) {
 }

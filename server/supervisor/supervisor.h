@@ -14,13 +14,15 @@
 
 namespace stint::supervisor {
 
+// For each address of settings.listen, in order: its listener, or all that an inherited address stands for.
+using Listeners = std::vector<std::vector<net::Listener>>;
+
 class Supervisor {
  public:
-  // `settings_toml` is what the workers read: the same settings as text. `listeners` are those of settings.listen, in
-  // order. `reopen_own_log` is called at USR1, `read_settings` at a reload; `settings_file` is what that reads, for
+  // `settings_toml` is what the workers read: the same settings as text. `reopen_own_log` is called at USR1, `read_settings` at a reload; `settings_file` is what that reads, for
   // reload.watch. `log` outlives the Supervisor. Nothing has happened before run().
-  Supervisor(const Settings& settings, std::string settings_toml, std::vector<net::Listener> listeners, Log& log,
-             std::function<void()> reopen_own_log, SettingsReader read_settings, std::string settings_file);
+  Supervisor(const Settings& settings, std::string settings_toml, Listeners listeners, Log& log, std::function<void()> reopen_own_log,
+             SettingsReader read_settings, std::string settings_file);
   ~Supervisor();
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;

@@ -33,7 +33,8 @@ class StatusSink final : public ResponseSink {
 
 std::string host_of(const Settings& settings) {
   for (const ListenAddress& address : settings.listen) {
-    if (address.family != ListenAddress::Family::unix_path) return address.text();
+    if (address.family == ListenAddress::Family::ipv4 || address.family == ListenAddress::Family::ipv6)
+      return address.text();
   }
   return "localhost";
 }

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
+#include <string_view>
 #include <system_error>
 
 namespace stint::test {
@@ -32,6 +34,20 @@ pid_t start(const CommandLine& command) {
   for (const char* name : {"PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
     if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);
   }
+  // The pid is known only in the child, which may not allocate: it is written over these NULs.
+  constexpr std::string_view listen_pid = "LISTEN_PID=";
+  char* own_pid = nullptr;
+  if (!command.sockets.empty()) {
+    std::string names;
+    for (const PassedSocket& socket : command.sockets) names.append(names.empty() ? "" : ":").append(socket.name);
+    environment.push_back("LISTEN_FDS=" + std::to_string(command.sockets.size()));
+    environment.push_back("LISTEN_FDNAMES=" + names);
+    environment.push_back(std::string(listen_pid) + std::string(20, '\0'));
+    own_pid = environment.back().data() + listen_pid.size();
+  }
+  std::vector<int> sockets;
+  for (const PassedSocket& socket : command.sockets) sockets.push_back(socket.fd);
+  const int first_free = 3 + static_cast<int>(sockets.size());
   const auto argument_pointers = pointers_to(arguments);
   const auto environment_pointers = pointers_to(environment);
   const std::string output = command.output, error = command.error, directory = command.working_directory;
@@ -47,7 +63,13 @@ pid_t start(const CommandLine& command) {
   const int out = open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   const int err = open(error.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   if (in < 0 || out < 0 || err < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(126);
-  close_range(3, ~0u, 0);
+  // First out of the way, then into place.
+  for (int& fd : sockets)
+    if ((fd = fcntl(fd, F_DUPFD, first_free)) < 0) _exit(126);
+  for (int target = 3; const int fd : sockets)
+    if (dup2(fd, target++) < 0) _exit(126);
+  close_range(static_cast<unsigned>(first_free), ~0u, 0);
+  if (own_pid != nullptr) std::to_chars(own_pid, own_pid + 19, getpid());
   if (chdir(directory.c_str()) != 0) _exit(126);
   execve(argument_pointers[0], argument_pointers.data(), environment_pointers.data());
   _exit(127);

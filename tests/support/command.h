@@ -11,12 +11,19 @@
 
 namespace stint::test {
 
+// A socket that the program gets as a service manager would hand it down (sd_listen_fds(3)); it stays the test's own.
+struct PassedSocket {
+  std::string name;
+  int fd = -1;
+};
+
 struct CommandLine {
   std::vector<std::string> arguments;    // the program first
   std::vector<std::string> environment;  // "NAME=value", beside PATH and HOME of the test
   std::filesystem::path working_directory;
   std::filesystem::path output;  // files
   std::filesystem::path error;
+  std::vector<PassedSocket> sockets;
 };
 
 // The child leads a session of its own, by which its processes are found, and dies with the thread that started it, so

@@ -39,7 +39,8 @@ std::string apps_folder() { return STINT_SOURCE_DIR "/tests/apps/stories"; }
 ServerProcess::ServerProcess(ServerOptions options, std::unique_ptr<TemporaryFolder> folder)
     : options_(std::move(options)), folder_(folder ? std::move(folder) : std::make_unique<TemporaryFolder>()) {
   CommandLine command;
-  command.arguments = {stint_binary(), "serve"};
+  command.arguments = options_.wrapper;
+  command.arguments.insert(command.arguments.end(), {stint_binary(), "serve"});
   const auto add = [&command](std::string option, std::string value) {
     command.arguments.push_back(std::move(option));
     command.arguments.push_back(std::move(value));
@@ -56,6 +57,7 @@ ServerProcess::ServerProcess(ServerOptions options, std::unique_ptr<TemporaryFol
   for (const auto& [key, value] : options_.set) add("--set", key + "=" + value);
   command.arguments.insert(command.arguments.end(), options_.words.begin(), options_.words.end());
   command.environment = options_.environment;
+  command.sockets = options_.sockets;
   command.environment.push_back("PYTHONDONTWRITEBYTECODE=1");
   command.working_directory = folder_->path();
   command.output = folder_->file("output");
@@ -188,7 +190,7 @@ void ServerProcess::expect_nothing_left() {
     }
   }
   if (std::filesystem::exists(control_socket())) left += control_socket() + "\n";
-  for (const std::string& address : addresses_) {
+  for (const std::string& address : options_.listen) {  // files of inherited sockets are not ours
     if (address.starts_with("unix:")) left += std::filesystem::exists(address.substr(5)) ? address + "\n" : "";
   }
   CHECK(left == "");

@@ -28,6 +28,9 @@ struct ServerOptions {
   std::string directory = apps_folder();
   std::vector<std::string> environment;
   std::vector<std::string> words;  // more of the command line
+  std::vector<std::string>
+      wrapper;  // a program and its arguments that starts the server; it is what pid() and signal() mean
+  std::vector<PassedSocket> sockets;  // for "systemd" and "systemd:NAME" in `listen`
 };
 
 class ServerProcess {

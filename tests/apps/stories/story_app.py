@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -72,6 +73,18 @@ def unread(environ, query):
 
 def show_environ(environ, query):
     return json.dumps({key: value for key, value in environ.items() if isinstance(value, str)}).encode()
+
+
+def variables(environ, query):
+    return json.dumps(dict(os.environ)).encode()
+
+
+def orphan(environ, query):
+    """Leaves `n` processes behind whose parent has gone: each ends when the file `until` is there."""
+    wait = "while [ ! -e '%s' ]; do sleep 0.01; done" % query["until"]
+    for _ in range(int(query["n"])):
+        subprocess.run(["/bin/sh", "-c", "(%s) & exit 0" % wait], check=True)
+    return b"left behind\n"
 
 
 def raise_error(environ, query):
@@ -197,6 +210,8 @@ pages = {
     "/digest": digest,
     "/unread": unread,
     "/environ": show_environ,
+    "/variables": variables,
+    "/orphan": orphan,
     "/raise": raise_error,
     "/crash": crash,
     "/exit": leave,

@@ -223,6 +223,18 @@ TEST_CASE("each wrong key or value is told with its place, and what was probably
        {"site.toml:1:10: 'listen' must be an array of strings, such as [\"127.0.0.1:8000\"], not \"127.0.0.1:80\""}},
       {"listen = [\"127.0.0.1:80\", \"[::0001]:80\", \"[::1]:80\"]\n" + app,
        {"site.toml:1:42: 'listen' names \"[::1]:80\" twice"}},
+      {"listen = [\"systemd:web\", \"127.0.0.1:0\", \"systemd\"]\n" + app,
+       {"site.toml:1:41: 'listen' names sockets beside \"systemd\", which takes all of them"}},
+      {"listen = [\"systemd\", \"systemd\", \"systemd:web\"]\n" + app,
+       {"site.toml:1:22: 'listen' names \"systemd\" twice",
+        "site.toml:1:33: 'listen' names sockets beside \"systemd\", which takes all of them"}},
+      {"listen = [\"systemd:\", \"systemd:a:b\", \"fd://3\"]\n" + app,
+       {"site.toml:1:11: 'listen' is wrong: 'systemd:' is no listen address; write 'systemd:NAME' with a "
+        "FileDescriptorName of the .socket unit, or 'systemd' for all its sockets",
+        "site.toml:1:23: 'listen' is wrong: 'systemd:a:b' is no listen address; write 'systemd:NAME' with a "
+        "FileDescriptorName of the .socket unit, or 'systemd' for all its sockets",
+        "site.toml:1:38: 'listen' is wrong: 'fd://3' is no listen address; sockets of a service manager are 'systemd' "
+        "or 'systemd:NAME'"}},
       {"listen = [\"8000\", \":80\", \"localhost:80\"]\n" + app,
        {"site.toml:1:11: 'listen' is wrong: '8000' is no listen address; did you mean '127.0.0.1:8000'?",
         "site.toml:1:19: 'listen' is wrong: ':80' is no listen address; for every address write '0.0.0.0:80'",

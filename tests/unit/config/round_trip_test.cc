@@ -11,7 +11,8 @@ Settings far_from_defaults() {
   Settings s;
   s.listen = {{ListenAddress::Family::ipv4, "0.0.0.0", 80, {}},
               {ListenAddress::Family::ipv6, "2001:db8::1", 0, {}},
-              {ListenAddress::Family::unix_path, {}, 0, "/run/a b\"\\.sock"}};
+              {ListenAddress::Family::unix_path, {}, 0, "/run/a b\"\\.sock"},
+              {.family = ListenAddress::Family::inherited, .name = "admin"}};
   s.app.name = "other-name_2";
   s.app.module = "größe.wsgi:app";
   s.app.directory = "/srv/ü \"quoted\" \\ back";

@@ -212,6 +212,25 @@ TEST_CASE("an inherited listener knows its address again", "[net]") {
 TEST_CASE("what does not listen is no inherited listener", "[net]") {
   CHECK_FALSE(net::adopt_listener(UniqueFd(::socket(AF_INET, SOCK_STREAM, 0))).has_value());
   CHECK_FALSE(net::adopt_listener(UniqueFd(::open("/dev/null", O_RDONLY))).has_value());
+
+  UniqueFd packets(::socket(AF_UNIX, SOCK_SEQPACKET, 0));
+  sockaddr_un nameless{.sun_family = AF_UNIX, .sun_path = {}};
+  REQUIRE(::bind(packets.get(), reinterpret_cast<const sockaddr*>(&nameless), sizeof nameless.sun_family) == 0);
+  REQUIRE(::listen(packets.get(), 1) == 0);
+  CHECK_FALSE(net::adopt_listener(std::move(packets)).has_value());
+}
+
+TEST_CASE("an inherited abstract socket is told with an @", "[net]") {
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM, 0));
+  const std::string name = "stint-net-" + std::to_string(::getpid());
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  std::memcpy(address.sun_path + 1, name.data(), name.size());
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  REQUIRE(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0);
+  REQUIRE(::listen(socket.get(), 1) == 0);
+  const auto listener = net::adopt_listener(std::move(socket));
+  REQUIRE(listener.has_value());
+  CHECK(listener->address.text() == "unix:@" + name);
 }
 
 TEST_CASE("an IPv4 address in IPv6 clothes is told as IPv4", "[net]") {

@@ -148,6 +148,10 @@ client's own field of that name. "": none.)"},
     {"static", StaticRoots{IN(static_roots)}, "[]", "", ChangeCost::recycle,
      "Files served without the application. One [[static]] for each folder."},
 
+    {"stop.drain_delay", Time{IN(stop.drain_delay), shortest, longest, true}, "0", "", ChangeCost::nothing,
+     R"(After TERM, INT or `stint stop` the server goes on for this long, so that a load balancer finds out and sends nobody
+any more: it accepts and answers, and each answer says `Connection: close`. A second signal ends the wait. 0: none.)"},
+
     {"control.socket", Text{IN(control_socket), TextRule::socket_path}, R"("")", "", ChangeCost::restart,
      R"(Path of the socket that `stint status`, `recycle` and `stop` talk to. "": its default place, private to the user.)"},
 
@@ -176,6 +180,7 @@ constexpr Table table_table[] = {
     {"http", "Limits for clients."},
     {"proxy", "Proxies and load balancers in front of Stint: whose word about the client counts."},
     {"static", "Files served without the application. One [[static]] for each folder."},
+    {"stop", "What happens between the order to stop and the stop."},
     {"control", "How `stint status` and its like reach the running server."},
     {"log", "What is written, and where."},
 };

@@ -115,9 +115,14 @@ struct CanarySettings {
 
 struct ReloadSettings {
   bool watch = false;  // reload when the application's sources change: for development
-  Duration settle{};  // a new generation that is ready has to stay alive so long before it takes over
+  Duration settle{};   // a new generation that is ready has to stay alive so long before it takes over
   CanarySettings canary;
   bool operator==(const ReloadSettings&) const = default;
+};
+
+struct StopSettings {
+  Duration drain_delay{};  // serves on for this long before it stops; 0: stops at once
+  bool operator==(const StopSettings&) const = default;
 };
 
 struct LogSettings {
@@ -135,7 +140,8 @@ struct Settings {
   ProxySettings proxy;
   ReloadSettings reload;
   std::vector<StaticSettings> static_roots;  // [[static]]
-  std::string control_socket;                // [control] socket; empty: the default place
+  StopSettings stop;
+  std::string control_socket;  // [control] socket; empty: the default place
   LogSettings log;
   bool operator==(const Settings&) const = default;
 };

@@ -63,6 +63,7 @@ json::object fields_of(const Message& message) {
             return json::object{
                 {"is", "retire"}, {"reason", wire_text(retire.reason, max_word)}, {"takes_rest", retire.takes_rest}};
           },
+          [](const AnnounceCloses&) { return json::object{{"is", "announce_closes"}}; },
           [](const ReopenLogs&) { return json::object{{"is", "reopen_logs"}}; },
       },
       message);
@@ -91,6 +92,7 @@ Message message_of(const json::object& object) {
   if (is == "recycle_wanted") return RecycleWanted{text_at(object, "reason")};
   if (is == "serve") return Serve{};
   if (is == "retire") return Retire{text_at(object, "reason"), object.at("takes_rest").as_bool()};
+  if (is == "announce_closes") return AnnounceCloses{};
   if (is == "reopen_logs") return ReopenLogs{};
   throw std::invalid_argument("unknown message '" + is + "'");
 }

@@ -33,9 +33,11 @@ struct Retire {
   std::string reason;       // "max_requests", "stop", … for the log
   bool takes_rest = false;  // the last worker of a server that stops: accepts what waits in the listeners' queues first
 };
+struct AnnounceCloses {};  // each answer is its connection's last from now on: the server is going to stop
 struct ReopenLogs {};
 
-using Message = std::variant<Warming, Ready, StartFailed, Draining, Drained, RecycleWanted, Serve, Retire, ReopenLogs>;
+using Message = std::variant<Warming, Ready, StartFailed, Draining, Drained, RecycleWanted, Serve, Retire,
+                             AnnounceCloses, ReopenLogs>;
 
 std::string encode(const Message& message);  // JSON, one message; long texts are cut to fit a packet
 Result<Message> decode(std::string_view packet);

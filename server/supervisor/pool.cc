@@ -163,6 +163,20 @@ void Pool::shrink() {
   advance();
 }
 
+void Pool::announce_closes() {
+  announces_closes_ = true;
+  for (auto& [id, worker] : workers_) tell_of_closes(*worker);
+}
+
+void Pool::tell_of_closes(WorkerHandle& worker) {
+  if (auto sent = worker.send(control::AnnounceCloses{}); !sent && sent.error().code.value() != EPIPE)
+    log_.warning("cannot tell a worker to announce closes", {{"pool", app().name},
+                                                             {"worker", worker.slot()},
+                                                             {"pid", worker.pid()},
+                                                             {"error", sent.error().text()},
+                                                             {"next", "ignoring; the stop itself announces them"}});
+}
+
 void Pool::stop() {
   is_stopping_ = true;
   if (coming_) roll_back("stop", "the server stops", "");
@@ -287,6 +301,7 @@ void Pool::apply(const Start& step, TimePoint now) {
   log_.info("worker started",
             {{"pool", app().name}, {"gen", generation.number}, {"worker", worker->slot()}, {"pid", worker->pid()}});
   if (step.is_coming) ++report_.started;
+  if (announces_closes_) tell_of_closes(*worker);
   watch_channel(*worker);
   watch_exit(*worker);
 }

@@ -63,6 +63,8 @@ class Pool {
   void grow();    // one slot more
   void shrink();  // one slot less, never the last
 
+  // Workers that are there and those to come: each answer says `Connection: close`.
+  void announce_closes();
   void stop();          // all retire; after drain_timeout and 10 s they are killed
   void stop_at_once();  // all are killed
 
@@ -91,6 +93,7 @@ class Pool {
   void apply(const Kill& step, TimePoint now);
 
   void watch_channel(WorkerHandle& worker);
+  void tell_of_closes(WorkerHandle& worker);
   void watch_exit(WorkerHandle& worker);
   void on_channel(WorkerId id);
   void on_exit(WorkerId id);
@@ -139,6 +142,7 @@ class Pool {
   unsigned count_;
   bool is_stopping_ = false;
   bool has_been_ready_ = false;  // any worker, ever
+  bool announces_closes_ = false;
   bool has_failed_start_ = false;
   std::vector<Slot> slots_;                                    // [slot - 1]; never fewer than any worker's
   std::map<WorkerId, std::unique_ptr<WorkerHandle>> workers_;  // by age

@@ -44,7 +44,7 @@ struct PoolStatus {
 struct ServerStatus {
   pid_t pid = 0;
   Duration uptime{};
-  std::string state;  // "starting", "serving", "stopping"
+  std::string state;  // "starting", "serving", "draining", "stopping"
   std::vector<std::string> listen;
   PoolStatus pool;
   Bytes supervisor_memory;  // resident

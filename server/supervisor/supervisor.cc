@@ -7,6 +7,7 @@
 #include "server/supervisor/log_files.h"
 #include "server/supervisor/other_children.h"
 #include "server/supervisor/pool.h"
+#include "server/supervisor/server_state.h"
 #include "server/supervisor/signal_names.h"
 #include "server/supervisor/source_watch.h"
 #include "server/supervisor/spawner.h"
@@ -55,8 +56,8 @@ std::string error_json(std::string_view sentence) { return json::serialize(json:
 // What run() lives on. Members are in the order in which they need each other.
 class Supervisor::Server {
  public:
-  Server(const Settings& settings, std::string settings_toml, Listeners listeners, Log& log,
-         std::function<void()> reopen_own_log, SettingsReader read_settings, std::string settings_file)
+  Server(const Settings& settings, std::string settings_toml, Listeners listeners, Log& log, std::function<void()> reopen_own_log,
+         SettingsReader read_settings, std::string settings_file)
       : settings_(settings),
         settings_toml_(std::move(settings_toml)),
         listeners_(std::move(listeners)),
@@ -94,19 +95,7 @@ class Supervisor::Server {
   }
 
  private:
-  enum class State { starting, serving, stopping };
-
-  static std::string_view text_of(State state) {
-    switch (state) {
-      case State::starting:
-        return "starting";
-      case State::serving:
-        return "serving";
-      case State::stopping:
-        return "stopping";
-    }
-    return "";
-  }
+  using State = ServerState;
 
   bool open_command_socket() {
     auto socket = control::CommandSocket::open(settings_.control_socket);
@@ -140,8 +129,10 @@ class Supervisor::Server {
       case SIGINT:
         if (state_ == State::stopping)
           stop_at_once(signal_name(number) + " again");
+        else if (state_ == State::draining)
+          stop(signal_name(number) + " again");
         else
-          stop(signal_name(number));
+          leave(signal_name(number));
         break;
       case SIGQUIT:
         stop_at_once(signal_name(number));
@@ -171,6 +162,7 @@ class Supervisor::Server {
       if (code) return;
       reap_others();
       pool_->tick();
+      if (state_ == State::draining && std::chrono::steady_clock::now() >= drain_end_) stop("stop.drain_delay is over");
       if (end_limit_ && std::chrono::steady_clock::now() > *end_limit_) {
         log_.error("leaving workers behind that do not end", {{"pool", settings_.app.name}});
         io_.stop();
@@ -278,14 +270,30 @@ class Supervisor::Server {
     watch_sources();
   }
 
+  Duration longest_stop() const {
+    return settings_.app.recycle.drain_timeout + exit_handlers_time + patience_after_kill;
+  }
+
+  // Stops as soon as those who send clients here know of it. Who has not yet served has none.
+  void leave(const std::string& reason) {
+    const Duration delay = settings_.stop.drain_delay;
+    if (state_ != State::serving || delay == Duration::zero()) return stop(reason);
+    state_ = State::draining;
+    drain_end_ = std::chrono::steady_clock::now() + delay;
+    log_.info("draining", {{"reason", reason},
+                           {"pool", settings_.app.name},
+                           {"drain_delay", delay},
+                           {"next", "serving on with announced closes, then stopping"}});
+    pool_->announce_closes();
+  }
+
   void stop(const std::string& reason) {
     if (state_ == State::stopping) return;
     state_ = State::stopping;
     log_.info(
         "stopping",
         {{"reason", reason}, {"pool", settings_.app.name}, {"drain_timeout", settings_.app.recycle.drain_timeout}});
-    end_limit_ = std::chrono::steady_clock::now() + settings_.app.recycle.drain_timeout + exit_handlers_time +
-                 patience_after_kill;
+    end_limit_ = std::chrono::steady_clock::now() + longest_stop();
     pool_->stop();
     close_sockets();
   }
@@ -355,7 +363,7 @@ class Supervisor::Server {
     const auto command = control::decode_command(request);
     if (!command) return error_json(command.error().text());
     if (std::holds_alternative<control::StatusCommand>(*command)) return status();
-    if (state_ == State::stopping && std::holds_alternative<control::RecycleCommand>(*command))
+    if (is_leaving(state_) && std::holds_alternative<control::RecycleCommand>(*command))
       return error_json("the server is stopping");
     if (const auto* recycle = std::get_if<control::RecycleCommand>(&*command)) {
       const unsigned workers = pool_->recycle(recycle->slot, RecycleReason::operator_asked);
@@ -369,7 +377,7 @@ class Supervisor::Server {
       reload(order->only_settings);
       return json::serialize(json::object{{"ok", true}, {"id", pool_->reload_report().id}});
     }
-    stop("stint stop");
+    if (!is_leaving(state_)) leave("stint stop");
     return json::serialize(json::object{{"ok", true}, {"pid", ::getpid()}});
   }
 
@@ -407,15 +415,15 @@ class Supervisor::Server {
   std::optional<CommandServer> command_server_;
 
   State state_ = State::starting;
+  TimePoint drain_end_{};               // while draining
   std::optional<TimePoint> end_limit_;  // while stopping: when the last worker has to be gone
   bool is_finished_ = false;
 };
 
-Supervisor::Supervisor(const Settings& settings, std::string settings_toml, Listeners listeners, Log& log,
-                       std::function<void()> reopen_own_log, SettingsReader read_settings, std::string settings_file)
-    : server_(std::make_unique<Server>(settings, std::move(settings_toml), std::move(listeners), log,
-                                       std::move(reopen_own_log), std::move(read_settings), std::move(settings_file))) {
-}
+Supervisor::Supervisor(const Settings& settings, std::string settings_toml, Listeners listeners, Log& log, std::function<void()> reopen_own_log,
+                       SettingsReader read_settings, std::string settings_file)
+    : server_(std::make_unique<Server>(settings, std::move(settings_toml), std::move(listeners), log, std::move(reopen_own_log),
+                                       std::move(read_settings), std::move(settings_file))) {}
 
 Supervisor::~Supervisor() = default;
 

@@ -48,8 +48,8 @@ struct ConnectionServices {
 
   // Live connections go to other workers instead of being ended.
   bool hands_over() const { return is_draining && !is_stopping; }
-  // The next answer of a connection is its last here, and nobody else will go on with it.
-  bool announces_close() const { return is_stopping || (is_draining && is_inbox_full); }
+  // The next answer of a connection is its last, because nobody will go on with it or nobody shall.
+  bool announces_close() const { return is_stopping || is_leaving || (is_draining && is_inbox_full); }
 
   const unsigned worker_slot;
   const http::HeadLimits head_limits;
@@ -71,6 +71,7 @@ struct ConnectionServices {
   http::DateClock clock;
   bool is_draining = false;
   bool is_stopping = false;                       // drains, and no other worker will take over
+  bool is_leaving = false;                        // the server is going to stop: clients shall go elsewhere
   bool is_inbox_full = false;                     // the last attempt to hand a connection over failed
   bool has_told_of_dropped_fields = false;        // said once a worker; the page counts them all
   std::function<void()> look_for_orders = [] {};  // reads the channel now; set by the worker

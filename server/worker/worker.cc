@@ -196,6 +196,8 @@ void Worker::read_channel() {
       const bool is_first = !drain_->has_begun();
       drain_->begin(retire->takes_rest);
       if (is_first) tell(control::Draining{});
+    } else if (std::holds_alternative<control::AnnounceCloses>(**received)) {
+      services_->is_leaving = true;
     } else if (std::holds_alternative<control::ReopenLogs>(**received)) {
       reopen_log_();
       access_->reopen();

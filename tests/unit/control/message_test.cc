@@ -23,6 +23,7 @@ Kind there_and_back(const Kind& message) {
 TEST_CASE("every message comes back as it was sent", "[control]") {
   there_and_back(Warming{});
   there_and_back(Drained{});
+  there_and_back(AnnounceCloses{});
   there_and_back(ReopenLogs{});
 
   const auto ready = there_and_back(

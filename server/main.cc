@@ -73,6 +73,7 @@ Result<supervisor::Listeners> open_all(const Settings& settings, net::InheritedS
 }
 
 int serve_role(const cli::Serve& command) {
+  supervisor::ServiceManagerSettings service_manager = supervisor::take_service_manager_settings();
   Result<net::InheritedSockets> inherited = net::InheritedSockets::take_from_environment();
   if (!inherited.has_value()) return fail(failed, inherited.error().text());
 
@@ -97,7 +98,8 @@ int serve_role(const cli::Serve& command) {
 
   ::setproctitle("-stint: supervisor %s", settings.app.name.c_str());
   supervisor::Supervisor supervisor(
-      settings, config::to_toml(settings), std::move(*listeners), **log, [&log] { (*log)->reopen(); },
+      settings, config::to_toml(settings), std::move(*listeners), std::move(service_manager), **log,
+      [&log] { (*log)->reopen(); },
       [&command](const Settings& current) { return read_fresh_settings(command, current); },
       cli::settings_path(command.settings));
   return supervisor.run();

@@ -191,11 +191,11 @@ void Pool::stop_at_once() {
     if (!worker->killed()) apply(Kill{id, KillCause::stop}, now);
 }
 
-bool Pool::is_complete() const {
-  const auto ready = std::count_if(workers_.begin(), workers_.end(), [this](const auto& entry) {
-    return entry.second->state() == WorkerState::ready && entry.second->generation() == serving_->number;
-  });
-  return static_cast<unsigned>(ready) >= count_;
+unsigned Pool::ready_count() const {
+  std::set<unsigned> slots;
+  for (const auto& [id, worker] : workers_)
+    if (worker->state() == WorkerState::ready && worker->generation() == serving_->number) slots.insert(worker->slot());
+  return static_cast<unsigned>(slots.size());
 }
 
 bool Pool::has_process(pid_t pid) const {

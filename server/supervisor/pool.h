@@ -72,7 +72,8 @@ class Pool {
   bool has_failed_start() const { return has_failed_start_; }
   bool is_empty() const { return workers_.empty() && keepers_left_.empty(); }
   bool has_process(pid_t pid) const;
-  bool is_complete() const;  // as many ready workers as slots
+  unsigned ready_count() const;  // slots with a ready worker of the generation that serves
+  bool is_complete() const { return ready_count() >= count_; }
   unsigned count() const { return count_; }
   PoolStatus status() const;
 
@@ -92,8 +93,8 @@ class Pool {
   void apply(const Retire& step, TimePoint now);
   void apply(const Kill& step, TimePoint now);
 
-  void watch_channel(WorkerHandle& worker);
   void tell_of_closes(WorkerHandle& worker);
+  void watch_channel(WorkerHandle& worker);
   void watch_exit(WorkerHandle& worker);
   void on_channel(WorkerId id);
   void on_exit(WorkerId id);
@@ -141,8 +142,8 @@ class Pool {
   unsigned last_generation_;
   unsigned count_;
   bool is_stopping_ = false;
-  bool has_been_ready_ = false;  // any worker, ever
   bool announces_closes_ = false;
+  bool has_been_ready_ = false;  // any worker, ever
   bool has_failed_start_ = false;
   std::vector<Slot> slots_;                                    // [slot - 1]; never fewer than any worker's
   std::map<WorkerId, std::unique_ptr<WorkerHandle>> workers_;  // by age

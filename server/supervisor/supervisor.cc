@@ -56,13 +56,15 @@ std::string error_json(std::string_view sentence) { return json::serialize(json:
 // What run() lives on. Members are in the order in which they need each other.
 class Supervisor::Server {
  public:
-  Server(const Settings& settings, std::string settings_toml, Listeners listeners, Log& log, std::function<void()> reopen_own_log,
+  Server(const Settings& settings, std::string settings_toml, Listeners listeners,
+         ServiceManagerSettings service_manager, Log& log, std::function<void()> reopen_own_log,
          SettingsReader read_settings, std::string settings_file)
       : settings_(settings),
         settings_toml_(std::move(settings_toml)),
         listeners_(std::move(listeners)),
         log_(log),
         reopen_own_log_(std::move(reopen_own_log)),
+        service_manager_(std::move(service_manager), log_),
         read_settings_(std::move(read_settings)),
         settings_file_(std::move(settings_file)) {
     STINT_ASSERT(listeners_.size() == settings_.listen.size());
@@ -162,6 +164,7 @@ class Supervisor::Server {
       if (code) return;
       reap_others();
       pool_->tick();
+      service_manager_.tick(std::chrono::steady_clock::now());
       if (state_ == State::draining && std::chrono::steady_clock::now() >= drain_end_) stop("stop.drain_delay is over");
       if (end_limit_ && std::chrono::steady_clock::now() > *end_limit_) {
         log_.error("leaving workers behind that do not end", {{"pool", settings_.app.name}});
@@ -329,6 +332,14 @@ class Supervisor::Server {
       log_.info("sources changed", {{"pool", settings_.app.name}, {"next", "reloading"}});
       reload(false);
     }
+    service_manager_.show({.state = state_,
+                           .reloads = pool_->reload_report().id,
+                           .is_reloading = pool_->is_reloading(),
+                           .failed_reload = pool_->reload_report().error,
+                           .ready = pool_->ready_count(),
+                           .workers = pool_->count(),
+                           .generation = pool_->generation()},
+                          settings_.stop.drain_delay + longest_stop());
     if (state_ == State::stopping) reap_others();
     if (state_ == State::stopping && pool_->is_empty() && !is_finished_) {
       is_finished_ = true;
@@ -398,6 +409,7 @@ class Supervisor::Server {
   control::InboxEnds inbox_;  // held open here so that what waits in it outlives any worker
   Log& log_;
   const std::function<void()> reopen_own_log_;
+  ServiceManager service_manager_;
   const SettingsReader read_settings_;
   const std::string settings_file_;
   // During a reload: what counts when it takes over.
@@ -420,9 +432,11 @@ class Supervisor::Server {
   bool is_finished_ = false;
 };
 
-Supervisor::Supervisor(const Settings& settings, std::string settings_toml, Listeners listeners, Log& log, std::function<void()> reopen_own_log,
+Supervisor::Supervisor(const Settings& settings, std::string settings_toml, Listeners listeners,
+                       ServiceManagerSettings service_manager, Log& log, std::function<void()> reopen_own_log,
                        SettingsReader read_settings, std::string settings_file)
-    : server_(std::make_unique<Server>(settings, std::move(settings_toml), std::move(listeners), log, std::move(reopen_own_log),
+    : server_(std::make_unique<Server>(settings, std::move(settings_toml), std::move(listeners),
+                                       std::move(service_manager), log, std::move(reopen_own_log),
                                        std::move(read_settings), std::move(settings_file))) {}
 
 Supervisor::~Supervisor() = default;

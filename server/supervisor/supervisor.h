@@ -3,6 +3,7 @@
 #pragma once
 
 #include "server/net/listener.h"
+#include "server/supervisor/service_manager.h"
 #include "stint/log.h"
 #include "stint/settings.h"
 #include "stint/settings_change.h"
@@ -19,9 +20,11 @@ using Listeners = std::vector<std::vector<net::Listener>>;
 
 class Supervisor {
  public:
-  // `settings_toml` is what the workers read: the same settings as text. `reopen_own_log` is called at USR1, `read_settings` at a reload; `settings_file` is what that reads, for
+  // `settings_toml` is what the workers read: the same settings as text. `service_manager`: who wants to hear of us.
+  // `reopen_own_log` is called at USR1, `read_settings` at a reload; `settings_file` is what that reads, for
   // reload.watch. `log` outlives the Supervisor. Nothing has happened before run().
-  Supervisor(const Settings& settings, std::string settings_toml, Listeners listeners, Log& log, std::function<void()> reopen_own_log,
+  Supervisor(const Settings& settings, std::string settings_toml, Listeners listeners,
+             ServiceManagerSettings service_manager, Log& log, std::function<void()> reopen_own_log,
              SettingsReader read_settings, std::string settings_file);
   ~Supervisor();
   Supervisor(const Supervisor&) = delete;

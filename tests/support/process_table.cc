@@ -77,6 +77,14 @@ std::vector<pid_t> children_of(pid_t parent) {
   });
 }
 
+std::size_t zombies_of(pid_t parent) {
+  return processes_where([parent](pid_t pid) {
+           const auto stat = stat_of(pid);
+           return stat && stat->parent == parent && stat->state == 'Z';
+         })
+      .size();
+}
+
 std::vector<pid_t> processes_of_session(pid_t leader) {
   return processes_where([leader](pid_t pid) {
     const auto stat = stat_of(pid);

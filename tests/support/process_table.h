@@ -13,6 +13,7 @@ namespace stint::test {
 
 bool is_running(pid_t pid);  // a zombie is not
 std::vector<pid_t> children_of(pid_t pid);
+std::size_t zombies_of(pid_t parent);  // children that have ended and that it has not reaped
 // Processes of the session that `leader` began, zombies left out: finds a story's workers also after their supervisor
 // has died. (Their environment would not do: a process that writes its title writes over it.)
 std::vector<pid_t> processes_of_session(pid_t leader);

@@ -239,18 +239,26 @@ class Supervisor::Server {
       log_.warning("not all sources are watched", {{"next", "raise fs.inotify.max_user_watches, or reload by hand"}});
   }
 
-  // The listener of each address: one that is open already, or one opened now.
-  Result<void> sockets_of(const Settings& settings, Listeners& opened,
-                          std::vector<const net::Listener*>& sockets) const {
+  // The listener of each address: one that is open already, also for a reload that this one supersedes, or one opened
+  // now.
+  Result<void> sockets_of(const Settings& settings, Listeners& opened, std::vector<const net::Listener*>& sockets) {
     for (const ListenAddress& address : settings.listen) {
       const auto known = std::find(settings_.listen.begin(), settings_.listen.end(), address);
       if (known != settings_.listen.end()) {
         add_pointers(listeners_[static_cast<std::size_t>(known - settings_.listen.begin())], sockets);
         continue;
       }
-      auto listener = net::open_listener(address, socket_group_of(settings.app));
-      if (!listener) return listener.error();
-      opened.emplace_back().push_back(std::move(*listener));
+      const auto waiting = std::find_if(opened_.begin(), opened_.end(), [&address](const auto& listeners) {
+        return listeners.size() == 1 && listeners.front().address == address;
+      });
+      if (waiting != opened_.end()) {
+        opened.push_back(std::move(*waiting));
+        opened_.erase(waiting);
+      } else {
+        auto listener = net::open_listener(address, socket_group_of(settings.app));
+        if (!listener) return listener.error();
+        opened.emplace_back().push_back(std::move(*listener));
+      }
       add_pointers(opened.back(), sockets);  // they stay: the inner vectors are moved as a whole
     }
     return {};

@@ -275,6 +275,22 @@ TEST_CASE("SIGHUP reloads, and the newest reload is the one that counts", "[proc
   site.server->expect_clean_exit();
 }
 
+TEST_CASE("a reload that supersedes another one takes its new listeners", "[process][reload]") {
+  Site site(1);
+  const std::string socket = site.server->folder().file("new.sock");
+  site.deploy(code(2, "import time; time.sleep(300)"));
+  site.write_settings(1, "listen = [\"127.0.0.1:0\", \"unix:new.sock\"]\n");
+  site.server->signal(SIGHUP);
+  REQUIRE(eventually([&] { return std::filesystem::exists(socket); }));
+  site.deploy(code(3));
+  const CommandResult reloaded = site.reload();
+  INFO(reloaded.error << reloaded.output);
+  CHECK(reloaded.exit_code == 0);
+  CHECK(fetch("unix:" + socket, "/").body == "3");
+  CHECK(site.version() == "3");
+  site.server->expect_clean_exit();
+}
+
 TEST_CASE("the supervisor does not grow with reloads", "[process][reload]") {
   Site site(1);
   const auto resident = [&] {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
+#include <system_error>
 
 namespace stint::test {
 namespace {
@@ -16,6 +17,9 @@ ServerOptions options_of(const std::string& callable, const std::string& calls_f
   options.listen = {"127.0.0.1:0", "unix:echo.sock"};
   options.set = limits_of_the_cases();
   options.set.emplace_back("log.level", "\"debug\"");
+  for (const char* key : {"http.head_timeout", "http.body_timeout", "http.idle_timeout"}) {
+    options.set.emplace_back(key, "\"300s\"");  // byte by byte takes its time beside other tests
+  }
   options.set.emplace_back("app.env", "{ CALLS = \"" + calls_file + "\" }");
   return options;
 }
@@ -112,7 +116,11 @@ std::deque<HttpClient> send_byte_by_byte(const std::string& address, const std::
       // A refused client may read, not send for ever: what is left when the answer is there goes at once.
       one.is_done = one.left.size() == 0 || one.client.is_readable_within(0ms);
       if (one.is_done) {
-        one.client.send(std::string(one.left).append(behind));
+        try {
+          one.client.send(std::string(one.left).append(behind));
+        } catch (const std::system_error&) {
+          // Refused, and the two seconds that the server listens on were not enough for a machine this slow.
+        }
       } else {
         one.client.send(one.left.substr(0, one.piece));
         one.left.remove_prefix(std::min(one.piece, one.left.size()));

@@ -1,6 +1,7 @@
 """`stint serve` for the tests of others: started with settings written for it, found by its log, stopped, and looked
 after: its end is part of every test here."""
 
+import ctypes
 import json
 import os
 import re
@@ -47,6 +48,15 @@ def toml(value):
     return json.dumps(str(value), ensure_ascii=False)
 
 
+PR_SET_PDEATHSIG = 1
+libc = ctypes.CDLL(None)
+
+
+def end_with_parent():
+    """In the child: a test that is killed, by ctest's time-out for one, leaves no server behind."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 class StintServer:
     """One running Stint in a folder of its own. A context manager: leaving it stops the server and expects a clean end.
 
@@ -76,7 +86,12 @@ class StintServer:
         file.write_text("".join(f"{key} = {toml(value)}\n" for key, value in keys.items()) + tail)
         with open(self.log_file, "wb") as log:
             self.process = subprocess.Popen(
-                [stint, "serve", "-c", file], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                [stint, "serve", "-c", file],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=end_with_parent,
             )
 
     def environment(self):

@@ -8,8 +8,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <functional>
 
 using namespace stint;
@@ -18,6 +20,8 @@ using namespace stint::supervisor;
 namespace {
 
 const Account site{12345, 12346, {12346, 12347}, "site", "/srv/site", "/bin/bash"};
+
+constexpr std::uint64_t memory_limit = std::uint64_t{1} << 46;  // a sanitizer maps tebibytes
 
 // What `ask` says in a child that has taken the rights up; the number when that failed.
 int in_child(const WorkerRights& rights, const std::function<bool()>& ask) {
@@ -63,14 +67,14 @@ TEST_CASE("a process that has taken up a user's rights is that user and nobody e
 
 TEST_CASE("limits, niceness and umask are taken up, soft and hard", "[supervisor]") {
   AppSettings app;
-  app.limits = {.memory = 8'000'000'000, .open_files = 100, .processes = std::nullopt, .core = 0};
+  app.limits = {.memory = memory_limit, .open_files = 100, .processes = std::nullopt, .core = 0};
   app.nice = 3;
   app.umask = 027;
   const int before = ::getpriority(PRIO_PROCESS, 0);
   CHECK(in_child(rights_of(app), [before] {
           rlimit memory{}, files{}, core{};
-          return ::getrlimit(RLIMIT_AS, &memory) == 0 && memory.rlim_cur == 8'000'000'000 &&
-                 memory.rlim_max == 8'000'000'000 && ::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur == 100 &&
+          return ::getrlimit(RLIMIT_AS, &memory) == 0 && memory.rlim_cur == memory_limit &&
+                 memory.rlim_max == memory_limit && ::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur == 100 &&
                  files.rlim_max == 100 && ::getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_max == 0 &&
                  ::getpriority(PRIO_PROCESS, 0) == std::min(before + 3, 19) && ::umask(0) == 027;
         }) == 0);

@@ -27,9 +27,8 @@ struct ServerOptions {
   std::vector<std::string> listen = {"127.0.0.1:0"};     // "unix:NAME" is put into the story's folder, "unix:/…" not
   std::string directory = apps_folder();
   std::vector<std::string> environment;
-  std::vector<std::string> words;  // more of the command line
-  std::vector<std::string>
-      wrapper;  // a program and its arguments that starts the server; it is what pid() and signal() mean
+  std::vector<std::string> words;     // more of the command line
+  std::vector<std::string> wrapper;   // starts the server with a program of its own, which pid() and signal() then mean
   std::vector<PassedSocket> sockets;  // for "systemd" and "systemd:NAME" in `listen`
 };
 

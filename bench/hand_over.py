@@ -189,31 +189,10 @@ def main():
     parser, options = arguments()
     CLIENT = strict.find_client(options.stint)
     load_before = os.getloadavg()[0]
-    chosen = peers(options.stint)
-    if options.only:
-        names = options.only.split(",")
-        unknown = set(names) - {peer.name for peer in chosen}
-        if unknown:
-            parser.error(f"unknown server: {', '.join(sorted(unknown))}")
-        chosen = [peer for peer in chosen if peer.name in names]
-
-    taking_part, left_out = [], []
-    for peer in chosen:
-        try:
-            run.install(peer)
-            taking_part.append(peer)
-        except run.Unusable as why:
-            left_out.append((peer, why))
+    taking_part, left_out = run.those_that_can(run.chosen(parser, peers(options.stint), options.only))
     for number in range(options.rounds):
         for what in ("kill", "recycle"):
-            start = number % max(len(taking_part), 1)
-            for peer in taking_part[start:] + taking_part[:start]:
-                try:
-                    measure(peer, what)
-                except run.Unusable as why:
-                    left_out.append((peer, why))
-                    taking_part = [other for other in taking_part if other is not peer]
-                    continue
+            for peer in run.one_round(number, taking_part, left_out, lambda peer: measure(peer, what)):
                 failures = peer.reports[what]["failures"]
                 print(f"round {number + 1}: {what} {peer.name}: {failures} failures so far", file=sys.stderr, flush=True)
     if taking_part:

@@ -114,11 +114,17 @@ access = ""
 """
 
 
-def install(server):
-    """Puts the server into the virtual environment and learns its version."""
+def make_venv():
+    """Its Python."""
     python = VENV / "bin/python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", VENV], check=True, stdin=subprocess.DEVNULL)
+    return python
+
+
+def install(server):
+    """Puts the server into the virtual environment and learns its version."""
+    python = make_venv()
     if server.pin:
         pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "-q", server.pin]
         done = subprocess.run(pip, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -133,6 +139,42 @@ def install(server):
             raise Unusable(f"{server.command[0]} is not there; ./dev build makes it")
         told = subprocess.run([server.command[0], "--version"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
         server.version = (re.search(r"\d+\.\d+\S*", told.stdout) or ["?"])[0]
+
+
+def chosen(parser, servers, names):
+    """Those that --only names; all when it is absent."""
+    if not names:
+        return servers
+    names = names.split(",")
+    unknown = set(names) - {server.name for server in servers}
+    if unknown:
+        parser.error(f"unknown server: {', '.join(sorted(unknown))}")
+    return [server for server in servers if server.name in names]
+
+
+def those_that_can(servers):
+    """(servers that are installed now, [(server, why it is left out)])."""
+    taking_part, left_out = [], []
+    for server in servers:
+        try:
+            install(server)
+            taking_part.append(server)
+        except Unusable as why:
+            left_out.append((server, why))
+    return taking_part, left_out
+
+
+def one_round(number, taking_part, left_out, measure):
+    """Measures each server, in another order each round; yields those that were. Moves the others to `left_out`."""
+    start = number % max(len(taking_part), 1)
+    for server in taking_part[start:] + taking_part[:start]:
+        try:
+            measure(server)
+        except Unusable as why:
+            left_out.append((server, why))
+            taking_part[:] = [other for other in taking_part if other is not server]
+            continue
+        yield server
 
 
 def free_port():
@@ -302,35 +344,15 @@ def arguments():
 
 def main():
     parser, options = arguments()
-    chosen = servers(options.stint)
-    if options.only:
-        names = options.only.split(",")
-        unknown = set(names) - {server.name for server in chosen}
-        if unknown:
-            parser.error(f"unknown server: {', '.join(sorted(unknown))}")
-        chosen = [server for server in chosen if server.name in names]
+    taking_part = chosen(parser, servers(options.stint), options.only)
     if options.before:
-        if chosen[0].name != "stint":
+        if taking_part[0].name != "stint":
             parser.error("--before is compared with stint")
-        command = [str(options.before.absolute()), *chosen[0].command[1:]]
-        chosen.insert(1, Server(BEFORE, command, "the build of --before, set up alike"))
-
-    taking_part, left_out = [], []
-    for server in chosen:
-        try:
-            install(server)
-            taking_part.append(server)
-        except Unusable as why:
-            left_out.append((server, why))
+        command = [str(options.before.absolute()), *taking_part[0].command[1:]]
+        taking_part.insert(1, Server(BEFORE, command, "the build of --before, set up alike"))
+    taking_part, left_out = those_that_can(taking_part)
     for number in range(options.rounds):
-        start = number % max(len(taking_part), 1)
-        for server in taking_part[start:] + taking_part[:start]:
-            try:
-                measure(server, options)
-            except Unusable as why:
-                left_out.append((server, why))
-                taking_part = [other for other in taking_part if other is not server]
-                continue
+        for server in one_round(number, taking_part, left_out, lambda server: measure(server, options)):
             print(f"round {number + 1}: {server.name} {server.rates[-1]:,.0f}/s", file=sys.stderr, flush=True)
     if taking_part:
         print("\n".join(table(taking_part, left_out, options)))

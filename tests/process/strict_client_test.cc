@@ -93,6 +93,22 @@ TEST_CASE("the strict client counts every other end of a connection", "[process]
   CHECK(nonsense.malformed == 3);
 }
 
+TEST_CASE("the strict client tells which version answered", "[process]") {
+  const MisbehavingServer server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Version: 7\r\n\r\n",
+                                 "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Version: 8\r\nConnection: close\r\n\r\n",
+                                 false);
+  const auto before = std::chrono::steady_clock::now();
+  const LoadReport report = load_on(server);
+  INFO(report.text());
+  CHECK(report.failures() == 0);
+  REQUIRE(report.answers_by_version.size() == 2);
+  const VersionReport &old = report.answers_by_version.at("7"), &other = report.answers_by_version.at("8");
+  CHECK(old.answers == 2 * other.answers);
+  CHECK(before <= old.first_answer);
+  CHECK(old.first_answer <= other.first_answer);
+  CHECK(old.first_answer <= old.last_request);  // of the second connection at the latest
+}
+
 TEST_CASE("answers end where their head says", "[process]") {
   const auto read = [](std::string_view input, bool has_ended = false) {
     std::string joined;

@@ -45,6 +45,8 @@ bool read_fields(std::string_view head, Framing& framing, ReadAnswer& answer) {
       answer.announces_close = is_same(value, "close");
     } else if (is_same(name, "X-Worker-Pid")) {
       answer.worker_pid = number<long>(value, 10).value_or(0);
+    } else if (is_same(name, "X-Version")) {
+      answer.version = value;
     }
   }
   return true;

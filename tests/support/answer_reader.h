@@ -1,5 +1,5 @@
 // Bytes of a load client's connection → answers, one after another. Knows only what a load client must: where an
-// answer ends, its status, whether the close is announced, and which worker gave it.
+// answer ends, its status, whether the close is announced, and which worker of which version gave it.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,8 @@ namespace stint::test {
 struct ReadAnswer {
   int status = 0;
   bool announces_close = false;
-  long worker_pid = 0;  // 0: no X-Worker-Pid
+  long worker_pid = 0;       // 0: no X-Worker-Pid
+  std::string_view version;  // X-Version; empty: none
   std::string_view head;
   std::string_view body;
   std::size_t size = 0;     // bytes of the input it took

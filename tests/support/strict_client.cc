@@ -309,6 +309,12 @@ class LoadRun {
       connection.workers.insert(answer.worker_pid);
     }
 
+    if (!answer.version.empty()) {
+      auto& version = report_.answers_by_version[std::string(answer.version)];
+      if (version.answers++ == 0) version.first_answer = now;
+      version.last_request = std::max(version.last_request, request.sent);
+    }
+
     const std::string& path = load_.paths[request.path].path;
     if (std::count(load_.tolerated_statuses.begin(), load_.tolerated_statuses.end(), answer.status) > 0) {
       ++report_.tolerated;

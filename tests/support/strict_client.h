@@ -52,6 +52,13 @@ struct Load {
   std::chrono::milliseconds timeout{30'000};                 // of one answer, and of connecting
 };
 
+// What one version of the application has answered.
+struct VersionReport {
+  std::uint64_t answers = 0;
+  std::chrono::steady_clock::time_point first_answer;
+  std::chrono::steady_clock::time_point last_request;  // when the newest request that it answered was sent
+};
+
 struct LoadReport {
   std::uint64_t answers = 0;  // complete, with the right status and body
   // Each is a failed request.
@@ -71,7 +78,8 @@ struct LoadReport {
   std::uint64_t resent = 0;  // pipelined behind an answer that announced the close
   std::uint64_t connections_opened = 0;
 
-  std::map<long, std::uint64_t> answers_by_worker;  // X-Worker-Pid
+  std::map<long, std::uint64_t> answers_by_worker;                       // X-Worker-Pid
+  std::map<std::string, VersionReport, std::less<>> answers_by_version;  // X-Version
   std::uint64_t most_answers_on_a_connection = 0;
   std::uint64_t most_workers_on_a_connection = 0;
   std::map<int, std::uint64_t> answers_by_status;

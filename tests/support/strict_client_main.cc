@@ -6,6 +6,7 @@
 #include <boost/json/value_from.hpp>
 
 #include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <optional>
@@ -28,7 +29,16 @@ constexpr const char* usage =
     "  --post PATH           the same with POST and a body of eleven bytes\n"
     "  --tolerate STATUS     answers that are counted apart and are no failures; may be given again\n"
     "  --body TEXT           what the body of answers to the path before it has to be\n"
+    "SIGTERM ends it as the time does: what is in flight is waited for.\n"
     "Exit code 0: no failure; 1: failures; 2: usage.\n";
+
+std::atomic<bool> has_to_stop{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+// CLOCK_MONOTONIC, as other programs on this machine read it.
+std::int64_t microseconds_of(std::chrono::steady_clock::time_point time) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+}
 
 template <class Number>
 Number number(const std::string& option, const std::string& text) {
@@ -88,9 +98,14 @@ Load load_of(const std::vector<std::string>& arguments) {
 }
 
 boost::json::object json_of(const LoadReport& report) {
-  boost::json::object by_worker, by_status, latencies;
+  boost::json::object by_worker, by_status, by_version, latencies;
   for (const auto& [pid, count] : report.answers_by_worker) by_worker[std::to_string(pid)] = count;
   for (const auto& [status, count] : report.answers_by_status) by_status[std::to_string(status)] = count;
+  for (const auto& [version, its] : report.answers_by_version) {
+    by_version[version] = {{"answers", its.answers},
+                           {"first_answer_at_us", microseconds_of(its.first_answer)},
+                           {"last_request_at_us", microseconds_of(its.last_request)}};
+  }
   for (const auto& [microseconds, count] : report.latencies.counts()) latencies[std::to_string(microseconds)] = count;
   return {{"answers", report.answers},
           {"failures", report.failures()},
@@ -112,6 +127,7 @@ boost::json::object json_of(const LoadReport& report) {
           {"most_workers_on_a_connection", report.most_workers_on_a_connection},
           {"answers_by_worker", std::move(by_worker)},
           {"answers_by_status", std::move(by_status)},
+          {"answers_by_version", std::move(by_version)},
           {"latencies_us", std::move(latencies)},
           {"p50_us", report.p50.count()},
           {"p99_us", report.p99.count()},
@@ -129,7 +145,9 @@ boost::json::object json_of(const LoadReport& report) {
 int main(int argc, char** argv) {
   using namespace stint::test;
   try {
-    const Load load = load_of({argv + 1, argv + argc});
+    Load load = load_of({argv + 1, argv + argc});
+    load.stop = &has_to_stop;
+    std::signal(SIGTERM, [](int) { has_to_stop = true; });
     const LoadReport report = run_load(load);
     std::puts(boost::json::serialize(json_of(report)).c_str());
     return report.failures() == 0 ? 0 : 1;

@@ -46,6 +46,7 @@ class Report:
     def __init__(self):
         self.counts = Counter()
         self.latencies = Counter()
+        self.statuses = Counter()
         self.workers = set()
         self.longest_gap = 0.0  # milliseconds
         self.most_workers_on_a_connection = 0
@@ -54,6 +55,7 @@ class Report:
     def add(self, told):
         self.counts.update({name: told[name] for name in COUNTS})
         self.latencies.update({int(us): count for us, count in told["latencies_us"].items()})
+        self.statuses.update({int(status): count for status, count in told["answers_by_status"].items()})
         self.workers |= {int(pid) for pid in told["answers_by_worker"]}
         self.longest_gap = max(self.longest_gap, told["longest_gap_us"] / 1000)
         self.most_workers_on_a_connection = max(self.most_workers_on_a_connection, told["most_workers_on_a_connection"])
@@ -72,7 +74,10 @@ class Report:
         return 0.0
 
     def failures_by_kind(self):
-        return ", ".join(f"{self[name]} {name.replace('_', ' ')}" for name in FAILURES if self[name]) or "0"
+        """And what statuses they were, if that is what was wrong."""
+        kinds = [f"{self[name]} {name.replace('_', ' ')}" for name in FAILURES if self[name]]
+        wrong = ", ".join(f"{count} × {status}" for status, count in sorted(self.statuses.items()) if status != 200)
+        return ", ".join(kinds).replace("wrong status", f"wrong status: {wrong}") or "0"
 
 
 def start_client(client, address, *options):
@@ -111,11 +116,11 @@ class Running(run.Running):
         values = {"python": run.VENV / "bin/python", "port": self.port, "folder": folder}
         self.start([str(part).format_map(values) for part in server.command], folder / f"{server.name}.log")
 
-    def start(self, command, log):
+    def start(self, command, log, folder=run.APPS):
         self.log = log
         with open(log, "wb") as file:
             self.process = subprocess.Popen(
-                command, cwd=run.APPS, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
             )
         try:
             self.wait_until_it_answers()

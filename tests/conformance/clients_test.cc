@@ -110,13 +110,14 @@ TEST_CASE("a greedy pipelining connection does not starve the others", "[conform
   HttpClient other(server.address());
   CHECK(other.get("/").status == 200);
 
-  // The worker is held until both have sent; from then on it has the choice.
+  // The worker is held until both have sent all they have; from then on it has the choice, and greedy was first.
   const std::string go_on = server.folder().file("go-on");
   HttpClient greedy(server.address());
-  std::string run = "GET /stepwise?until=" + go_on + " HTTP/1.1\r\nHost: a\r\n\r\n";
+  greedy.send("GET /stepwise?until=" + go_on + " HTTP/1.1\r\nHost: a\r\n\r\n");
+  greedy.receive_up_to("first\n");
+  std::string run;
   for (int i = 0; i < 500; ++i) run += "GET /pid HTTP/1.1\r\nHost: a\r\n\r\n";
   greedy.send(run);
-  greedy.receive_up_to("first\n");
   other.send("GET /other HTTP/1.1\r\nHost: a\r\n\r\n");
   server.folder().write("go-on", "");
   CHECK(other.receive().status == 404);

@@ -484,6 +484,8 @@ void Connection::finish_request() {
   const bool keeps_alive = writer_.keeps_alive() && !is_refused_;
   written_ += queue_.sent();
   queue_.clear();
+  // Its end would be the connection's: an orderly one would say that this was all.
+  if (writer_.is_broken() && writer_.ends_with_connection()) return cut();
   if (!keeps_alive) return linger();
   enter_idle();
 }

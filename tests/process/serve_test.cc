@@ -311,5 +311,17 @@ TEST_CASE("a client that leaves in the middle of its answer is 499 in the log, a
   server.expect_clean_exit();
 }
 
+TEST_CASE("an answer that fails in the middle does not look whole to HTTP/1.0 either", "[process]") {
+  ServerProcess server({});
+  server.wait_until_ready();
+  HttpClient whole(server.address());
+  whole.send("GET /stream?pieces=2 HTTP/1.0\r\n\r\n");
+  CHECK_THAT(whole.receive_until_close(), Catch::Matchers::EndsWith("piece 1\n"));
+  HttpClient cut(server.address());
+  cut.send("GET /fail-midway HTTP/1.0\r\n\r\n");
+  CHECK_THROWS(cut.receive_until_close());  // reset
+  server.expect_clean_exit();
+}
+
 }  // namespace
 }  // namespace stint::test

@@ -77,13 +77,13 @@ void check(std::string_view input) {
   const int before = next_descriptor();
   const std::vector<int> descriptors(static_cast<unsigned char>(input[0]) % (most_descriptors + 1), inbox.put.get());
   std::string packet(input.substr(1));
-  // Half of the inputs have what an honest sender writes where a length belongs.
+  // Half of the inputs have what an honest sender writes as version and length, and half of those a possible head.
   if (input[0] < 0 && packet.size() >= sizeof(control::HandoverHeader)) {
     control::HandoverHeader header;
     std::memcpy(&header, packet.data(), sizeof header);
     header.version = control::HandoverHeader{}.version;
     header.length = static_cast<std::uint32_t>(packet.size() - sizeof header);
-    header.head_length %= header.length + 1;
+    if ((input[0] & 0x40) != 0) header.head_length %= header.length + 1;
     std::memcpy(packet.data(), &header, sizeof header);
   }
   if (packet.empty() || !send(inbox.put.get(), packet, descriptors)) return;

@@ -251,7 +251,7 @@ TEST_CASE("WSGI 37: a slow client holds the iterator up, and memory stays bounde
   server.expect_clean_exit();
 }
 
-TEST_CASE("WSGI 38: any iterable is taken; one item alone gives the length, unless the application did or wrote",
+TEST_CASE("WSGI 38: any iterable is taken, and one item alone gives the length, unless the application did or wrote",
           "[conformance]") {
   WsgiServer server("application");
   HttpClient client(server.address());
@@ -334,7 +334,8 @@ TEST_CASE("WSGI 39: what close() raises is logged, and the answer is whole", "[c
   server.expect_clean_exit();
 }
 
-TEST_CASE("WSGI 40: no more than Content-Length is sent or asked for; less closes the connection", "[conformance]") {
+TEST_CASE("WSGI 40: no more than Content-Length is sent or asked for, and less closes the connection",
+          "[conformance]") {
   WsgiServer server("application");
   HttpClient client(server.address());
   CHECK(client.get("/items_with_length").body == "onetwo");
@@ -374,7 +375,7 @@ TEST_CASE("WSGI 41: without a length chunks for HTTP/1.1 and the connection's en
   server.expect_clean_exit();
 }
 
-TEST_CASE("WSGI 42: HEAD keeps the length and has no body; 204 has neither; 304 may have a length", "[conformance]") {
+TEST_CASE("WSGI 42: HEAD keeps the length and has no body, 204 has neither, 304 may have a length", "[conformance]") {
   WsgiServer server("application");
   HttpClient client(server.address());
   CHECK(client.request("HEAD", "/with_own_length?6").field("Content-Length") == "6");
@@ -410,7 +411,7 @@ TEST_CASE("WSGI 44: hop-by-hop fields of the application are dropped, with a war
   server.expect_clean_exit();
 }
 
-TEST_CASE("WSGI 45: Date and Server only where the application gave none; repeats are lines of their own, in order",
+TEST_CASE("WSGI 45: Date and Server only where the application gave none, and repeats are lines of their own, in order",
           "[conformance]") {
   WsgiServer server(plain_or_validated());
   HttpClient client(server.address());

@@ -86,7 +86,7 @@ TEST_CASE("a body and a pipelined request behind it do not mix", "[worker]") {
   CHECK(bodies == std::vector<std::string>{"abcde", ""});
 }
 
-TEST_CASE("refused bytes get one answer and a close; nothing after them is read", "[worker]") {
+TEST_CASE("refused bytes get one answer and a close, and nothing after them is read", "[worker]") {
   WorkerBench bench;
   Client client = bench.connect();
   client.send(std::string(get_a) + "GET /x HTTP/1.1\r\nHost: h\r\nBad Name: 1\r\n\r\n" + std::string(get_b));

@@ -96,7 +96,8 @@ TEST_CASE("a dead worker's half body goes to the inbox, and another worker compl
   CHECK(body == "helloworld");
 }
 
-TEST_CASE("a safe request that was interrupted is served once more, and says so; a second death is 502", "[worker]") {
+TEST_CASE("a safe request that was interrupted is served once more, and says so, and a second death is 502",
+          "[worker]") {
   DeadWorker dead;
   dead.die_in_call(std::string(get_a) + "GET /b HTTP/1.1\r\nHost: h\r\n\r\n");
   control::Handover handover = dead.bench.handed_over();

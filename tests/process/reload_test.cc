@@ -110,7 +110,7 @@ TEST_CASE("a broken deploy changes nothing and says which step failed", "[proces
       {"an import error", code(2, "import no_such_module_of_ours"), "import", "ModuleNotFoundError"},
       {"no callable", "application_ = None\n", "import", "has no attribute 'application'"},
       {"an exit when imported", code(2, "import sys; sys.exit(3)"), "import", "SystemExit"},
-      {"a crash when imported", code(2, "os.kill(os.getpid(), 11)"), "start", "SIGSEGV"},
+      {"a crash when imported", code(2, "os.kill(os.getpid(), 9)"), "start", "SIGKILL"},
       {"an end soon after it was ready", code(2, "import threading; threading.Timer(0.02, os._exit, [7]).start()"), "",
        "code 7"},
   };
@@ -299,7 +299,7 @@ TEST_CASE("the supervisor does not grow with reloads", "[process][reload]") {
   for (int i = 0; i < 5; ++i) REQUIRE(site.reload().exit_code == 0);
   const std::int64_t before = resident();
   for (int i = 0; i < 20; ++i) REQUIRE(site.reload().exit_code == 0);
-  CHECK(resident() - before < 1 << 20);
+  if (has_honest_memory) CHECK(resident() - before < 1 << 20);
   site.server->expect_clean_exit();
 }
 

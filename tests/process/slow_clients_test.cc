@@ -178,7 +178,7 @@ TEST_CASE("a slow reader pauses the iterable, and the worker's memory stays as i
   }
   INFO("ahead at most " << ahead << " pieces, grown by " << grown_most << " KiB at most");
   CHECK(ahead <= ahead_most);
-  CHECK(grown_most < 20 * 1024);
+  if (has_honest_memory) CHECK(grown_most < 20 * 1024);
   CHECK(asked() == mib);
   CHECK(client.get("/").status == 200);
   server.expect_clean_exit();

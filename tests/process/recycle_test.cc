@@ -55,7 +55,7 @@ TEST_CASE("100,000 requests over 32 connections see no failure while workers are
   CHECK(answers >= 100'000);
   CHECK(workers.size() >= 202);
   if (has_honest_memory) CHECK(rss_after < rss_before + 1024);
-  CHECK(private_after < private_before + 1024);
+  if (has_honest_memory) CHECK(private_after < private_before + 1024);
   server.expect_clean_exit();
 }
 

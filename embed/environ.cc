@@ -154,12 +154,11 @@ bool EnvironBuilder::make_field(const Gil& gil, std::string_view name, Field& fi
     field.kind = Field::Kind::content_type;
     key.erase(0, std::strlen("HTTP_"));
   } else if (has_underscore || key == "HTTP_CONTENT_LENGTH" || key == "HTTP_CONTENT_TYPE" || key == "HTTP_PROXY" ||
-             key == "HTTP_TRANSFER_ENCODING") {
-    // The length is that of the decoded body. Proxy would become the variable that HTTP clients in the application take
-    // for their proxy (CVE-2016-5388); "_" would let a client write X_Forwarded_For past those who check "-".
+             key == "HTTP_TRANSFER_ENCODING" || key == "HTTP_HOST") {
+    // The host is the request's (add_fields), whoever named it. The length is that of the decoded body. Proxy would
+    // become the variable that HTTP clients in the application take for their proxy (CVE-2016-5388); "_" would let a
+    // client write X_Forwarded_For past those who check "-".
     field.kind = Field::Kind::dropped;
-  } else if (key == "HTTP_HOST") {
-    field.kind = Field::Kind::host;
   } else if (key == "HTTP_COOKIE") {
     field.kind = Field::Kind::cookie;
   }
@@ -190,7 +189,7 @@ bool EnvironBuilder::add_fields(const Gil& gil, PyObject* environ, const Request
   for (const HeaderField& given : request.fields) {
     Field* field = field_of(gil, given.name);
     if (field == nullptr) return false;
-    if (field->kind == Field::Kind::dropped || field->kind == Field::Kind::host) continue;
+    if (field->kind == Field::Kind::dropped) continue;
 
     PyRef value = field->is_value_kept && given.value.size() <= longest_kept_value
                       ? PyRef::borrow(field->value.str(gil, given.value))

@@ -84,7 +84,7 @@ class EnvironBuilder {
 
   // What becomes of a field, by its name as the client wrote it.
   struct Field {
-    enum class Kind { plain, host, cookie, content_type, dropped };
+    enum class Kind { plain, cookie, content_type, dropped };
     Kind kind = Kind::plain;
     bool is_value_kept = true;  // not of secrets, which differ from client to client anyway
     PyRef key;                  // "HTTP_ACCEPT", interned

@@ -3,6 +3,8 @@
 #include "server/http/bytes_table.h"
 #include "server/http/decimal.h"
 
+#include <boost/crc.hpp>
+
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -106,28 +108,16 @@ std::uint16_t take_number(std::string_view& bytes) {
   return number;
 }
 
-constexpr std::array<std::uint32_t, 256> crc32c_table = [] {
-  std::array<std::uint32_t, 256> table{};
-  for (std::uint32_t i = 0; i < table.size(); ++i) {
-    std::uint32_t value = i;
-    for (int bit = 0; bit < 8; ++bit) value = (value & 1) != 0 ? value >> 1 ^ 0x82f63b78u : value >> 1;
-    table[i] = value;
-  }
-  return table;
-}();
-
-std::uint32_t crc32c_continued(std::uint32_t state, std::string_view bytes) {
-  for (const char c : bytes) state = state >> 8 ^ crc32c_table[(state ^ static_cast<std::uint8_t>(c)) & 0xff];
-  return state;
-}
+// CRC-32C (Castagnoli), as RFC 3720 appendix B.4 has it.
+using Crc32c = boost::crc_optimal<32, 0x1edc6f41, 0xffffffff, 0xffffffff, true, true>;
 
 // The checksum is made with zeros where it stands itself.
 bool is_sum_right(std::string_view header, std::size_t at) {
   constexpr std::string_view zeros("\0\0\0\0", 4);
-  std::uint32_t state = crc32c_continued(0xffffffffu, header.substr(0, at));
-  state = crc32c_continued(state, zeros);
-  state = ~crc32c_continued(state, header.substr(at + zeros.size()));
-  return state == (static_cast<std::uint32_t>(number_at(header, at)) << 16 | number_at(header, at + 2));
+  Crc32c sum;
+  for (const std::string_view part : {header.substr(0, at), zeros, header.substr(at + zeros.size())})
+    sum.process_bytes(part.data(), part.size());
+  return sum.checksum() == (static_cast<std::uint32_t>(number_at(header, at)) << 16 | number_at(header, at + 2));
 }
 
 // Walks over TLVs; `use` gets each one's type and value, and says whether it can be. False: it cannot, or the lengths
@@ -230,6 +220,10 @@ ProxyHeader read_proxy_header(std::string_view bytes) {
   return bytes.front() == v2_begin.front() ? read_v2(bytes) : read_v1(bytes);
 }
 
-std::uint32_t crc32c(std::string_view bytes) { return ~crc32c_continued(0xffffffffu, bytes); }
+std::uint32_t crc32c(std::string_view bytes) {
+  Crc32c sum;
+  sum.process_bytes(bytes.data(), bytes.size());
+  return sum.checksum();
+}
 
 }  // namespace stint::http

@@ -2,6 +2,7 @@
 
 #include "server/http/proxy_header.h"
 #include "server/http/response_head.h"
+#include "server/net/reset.h"
 #include "server/worker/connection_services.h"
 #include "stint/assert.h"
 
@@ -564,8 +565,7 @@ void Connection::close() {
 // without a length look whole. What the kernel has for a client that does not read goes with it; after an orderly end
 // it would stay there, megabytes without an owner, as long as the client answers the kernel's probes.
 void Connection::cut() {
-  const struct ::linger reset{.l_onoff = 1, .l_linger = 0};
-  static_cast<void>(::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset));  // else it ends orderly
+  net::reset_on_close(socket_.get());
   close();
 }
 

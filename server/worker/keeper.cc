@@ -2,6 +2,7 @@
 
 #include "server/control/inbox.h"
 #include "server/net/byte_counts.h"
+#include "server/net/reset.h"
 #include "stint/unique_fd.h"
 
 #include <poll.h>
@@ -208,8 +209,7 @@ class Relief {
   // An answer whose end is the connection's end would look complete: only a reset shows that it is not.
   static void cut(const ConnectionSlot& slot) {
     if (slot.ends_with_connection != 0) {
-      const linger reset{1, 0};
-      ::setsockopt(slot.socket, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+      net::reset_on_close(slot.socket);
       return close(slot);
     }
     end(slot);

@@ -43,6 +43,11 @@ std::string mebibytes_text(Bytes bytes) {
   return std::to_string(tenths / 10).append(".").append(std::to_string(tenths % 10)).append("MiB");
 }
 
+// Killed for nothing that the worker has done.
+bool is_wanted_no_more(KillCause why) {
+  return why == KillCause::stop || why == KillCause::scale_down || why == KillCause::reload;
+}
+
 constexpr auto count_interval = std::chrono::seconds(1);
 constexpr auto alarm_interval = std::chrono::minutes(1);
 
@@ -337,7 +342,7 @@ void Pool::apply(const Kill& step, TimePoint now) {
   auto& verdict = worker->connections().header().verdict;
   if (step.why == KillCause::request_timeout) verdict.store(control::Verdict::timed_out, std::memory_order_release);
   if (step.why == KillCause::kill_rss) verdict.store(control::Verdict::memory, std::memory_order_release);
-  if (step.why != KillCause::stop && step.why != KillCause::scale_down && step.why != KillCause::reload) {
+  if (!is_wanted_no_more(step.why)) {
     const WorkerReport report = worker->report();
     const auto busy = report.is_busy ? now - report.busy_since : TimePoint::duration{};
     log_.warning("killing a worker", {{"pool", app().name},
@@ -464,8 +469,8 @@ void Pool::on_exit(WorkerId id) {
   read_messages(*worker, now);  // its last words: why it could not start
 
   const bool was_retiring = worker->state() == WorkerState::retiring;
-  const bool was_asked_to_go = was_retiring || is_stopping_ || worker->killed() == KillCause::stop ||
-                               worker->killed() == KillCause::scale_down || worker->killed() == KillCause::reload;
+  const bool was_sent_away = worker->killed() && is_wanted_no_more(*worker->killed());
+  const bool was_asked_to_go = was_retiring || is_stopping_ || was_sent_away;
   if (!was_asked_to_go && is_coming(*worker)) {
     roll_back(worker->killed()      ? "startup_timeout"
               : worker->was_ready() ? "settle"
@@ -484,8 +489,7 @@ void Pool::on_exit(WorkerId id) {
                                 {"error", early_end_text(*worker, *exit)}});
     fail_start();
   } else if (was_asked_to_go) {
-    const bool is_orderly = (exit->signal == 0 && exit->exit_code == 0) || worker->killed() == KillCause::stop ||
-                            worker->killed() == KillCause::scale_down || worker->killed() == KillCause::reload;
+    const bool is_orderly = (exit->signal == 0 && exit->exit_code == 0) || was_sent_away;
     log_exit(*worker, *exit, is_orderly, is_stopping_ ? "stopping" : "it was retiring");
   } else {
     ++restarts_;

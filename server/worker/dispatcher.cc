@@ -6,6 +6,15 @@
 
 namespace stint::worker {
 
+namespace {
+
+// Says nothing but the id, by which the log tells the rest.
+void answer_failure(const Request& request, ResponseWriter& writer) {
+  writer.answer(500, {}, "500 Internal Server Error (request " + std::string(request.id) + ")");
+}
+
+}  // namespace
+
 void Dispatcher::dispatch(const Request& request, ResponseWriter& writer, TimePoint now) {
   STINT_ASSERT(is_free());
   if (request.path == "*") return writer.answer(200);  // OPTIONS *: about the server, not about a resource
@@ -58,7 +67,7 @@ void Dispatcher::tell_of_failure(const ApplicationFailure& failure, const Reques
              failure.traceback);
   if (writer.has_sent_head()) return writer.abort();
   if (shows_errors_) return writer.answer_page(500, http::error_page(request, failure.summary, failure.traceback));
-  writer.answer(500, {}, "500 Internal Server Error (request " + std::string(request.id) + ")");
+  answer_failure(request, writer);
 }
 
 void Dispatcher::send_named_file(const Request& request, ResponseWriter& writer) {
@@ -68,7 +77,7 @@ void Dispatcher::send_named_file(const Request& request, ResponseWriter& writer)
                                                         {"target", request.target},
                                                         {"request", request.id},
                                                         {"next", "500 to the client"}});
-  writer.answer(500, {}, "500 Internal Server Error (request " + std::string(request.id) + ")");
+  answer_failure(request, writer);
 }
 
 void Dispatcher::serve_waiting() {

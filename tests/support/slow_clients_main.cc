@@ -1,5 +1,6 @@
 // stint-slow-clients: the slow clients as a program, for bench/slow_clients.py. Prints a line when all of its
 // connections are open, and at its end (its time is up, all have ended, or SIGTERM) a report as JSON.
+#include "tests/support/option_number.h"
 #include "tests/support/slow_clients.h"
 
 #include <signal.h>
@@ -8,7 +9,6 @@
 #include <boost/json/serialize.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <exception>
 #include <stdexcept>
@@ -37,15 +37,6 @@ constexpr const char* usage =
 
 std::atomic<bool> has_to_stop{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler stores it");
-
-template <class Number>
-Number number(const std::string& option, const std::string& text) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size())
-    throw std::invalid_argument(option + ": not a number: " + text);
-  return value;
-}
 
 SlowLoad load_of(const std::vector<std::string>& arguments) {
   SlowLoad load;

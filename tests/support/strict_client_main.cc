@@ -1,11 +1,11 @@
 // stint-strict-client: the strict client as a program, for servers that are not a story's. Prints its report as JSON.
+#include "tests/support/option_number.h"
 #include "tests/support/strict_client.h"
 
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value_from.hpp>
 
-#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -38,15 +38,6 @@ static_assert(std::atomic<bool>::is_always_lock_free);
 // CLOCK_MONOTONIC, as other programs on this machine read it.
 std::int64_t microseconds_of(std::chrono::steady_clock::time_point time) {
   return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
-}
-
-template <class Number>
-Number number(const std::string& option, const std::string& text) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size())
-    throw std::invalid_argument(option + ": not a number: " + text);
-  return value;
 }
 
 Load load_of(const std::vector<std::string>& arguments) {

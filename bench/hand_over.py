@@ -10,7 +10,6 @@ Prints Markdown. Standard library only; the other servers are installed into bui
 installed is left out and named.
 """
 
-import argparse
 import os
 import shlex
 import signal
@@ -172,21 +171,9 @@ def rows(measured, what):
             )
 
 
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stint", type=Path, default=run.ROOT / "build/release/stint")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", help="names, separated by commas")
-    options = parser.parse_args()
-    if options.rounds < 1:
-        parser.error("there is at least 1 round")
-    options.stint = options.stint.absolute()
-    return parser, options
-
-
 def main():
     global CLIENT
-    parser, options = arguments()
+    parser, options = strict.comparison_arguments(__doc__)
     CLIENT = strict.find_client(options.stint)
     load_before = os.getloadavg()[0]
     taking_part, left_out = run.those_that_can(run.chosen(parser, peers(options.stint), options.only))

@@ -1,5 +1,6 @@
 """What soak.py, hand_over.py and slow_clients.py share: servers of two and more workers, the strict client beside them, reports added up."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -161,6 +162,19 @@ def wait_until(condition, seconds=60):
             return False
         time.sleep(0.02)
     return True
+
+
+def comparison_arguments(doc):
+    """The command line of a comparison with other servers: its parser, and the options."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stint", type=Path, default=run.ROOT / "build/release/stint")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", help="names, separated by commas")
+    options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("there is at least 1 round")
+    options.stint = options.stint.absolute()
+    return parser, options
 
 
 def find_client(stint, name="stint-strict-client"):

@@ -301,7 +301,9 @@ void Pool::apply(const Start& step, TimePoint now) {
   const WorkerId id{next_id_++};
   const auto worker =
       workers_
-          .emplace(id, std::make_unique<WorkerHandle>(io_, id, step.slot, generation.number, std::move(*started), now))
+          .emplace(id, std::make_unique<WorkerHandle>(
+                           io_, id, WorkerRecord{.slot = step.slot, .generation = generation.number, .started = now},
+                           std::move(*started)))
           .first->second.get();
   log_.info("worker started",
             {{"pool", app().name}, {"gen", generation.number}, {"worker", worker->slot()}, {"pid", worker->pid()}});

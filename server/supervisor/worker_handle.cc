@@ -30,19 +30,12 @@ ExitStatus exit_status_of(const siginfo_t& info) {
   return {.exit_code = 0, .signal = info.si_status};
 }
 
-WorkerHandle::WorkerHandle(boost::asio::io_context& io, WorkerId id, unsigned slot, unsigned generation,
-                           StartedWorker started, TimePoint now)
+WorkerHandle::WorkerHandle(boost::asio::io_context& io, WorkerId id, WorkerRecord record, StartedWorker started)
     : id_(id),
-      slot_(slot),
-      generation_(generation),
-      pid_(started.pid),
-      started_(now),
-      pidfd_(std::move(started.pidfd)),
-      channel_(std::move(started.channel)),
-      status_page_(std::move(started.status_page)),
-      connections_(std::move(started.connections)),
-      exit_watch_(io, pidfd_.get()),
-      channel_watch_(io, channel_.fd()) {}
+      record_(std::move(record)),
+      process_(std::move(started)),
+      exit_watch_(io, process_.pidfd.get()),
+      channel_watch_(io, process_.channel.fd()) {}
 
 WorkerHandle::~WorkerHandle() {
   // The descriptors have owners of their own; Asio only forgets them.
@@ -58,23 +51,23 @@ void WorkerHandle::wait_for_exit(std::function<void()> handler) {
   wait_until_readable(exit_watch_, std::move(handler));
 }
 
-void WorkerHandle::kill_group() { ::kill(-pid_, SIGKILL); }
+void WorkerHandle::kill_group() { ::kill(-process_.pid, SIGKILL); }
 
 Result<void> WorkerHandle::send_signal(int number) {
-  if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) != 0)
-    return system_error("signal worker " + std::to_string(slot_));
+  if (::syscall(SYS_pidfd_send_signal, process_.pidfd.get(), number, nullptr, 0) != 0)
+    return system_error("signal worker " + std::to_string(record_.slot));
   return {};
 }
 
 bool WorkerHandle::has_ended() const {
   siginfo_t info{};
-  return ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+  return ::waitid(P_PIDFD, static_cast<id_t>(process_.pidfd.get()), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
          info.si_pid != 0;
 }
 
 std::optional<ExitStatus> WorkerHandle::reap() {
   siginfo_t info{};
-  if (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG) != 0) {
+  if (::waitid(P_PIDFD, static_cast<id_t>(process_.pidfd.get()), &info, WEXITED | WNOHANG) != 0) {
     // Somebody else has reaped our child (ECHILD): it has ended all the same.
     return errno == EINTR ? std::nullopt : std::optional(ExitStatus{});
   }
@@ -83,63 +76,64 @@ std::optional<ExitStatus> WorkerHandle::reap() {
 }
 
 bool WorkerHandle::move(WorkerEvent event, TimePoint now) {
-  const auto state = next(state_, event);
+  const auto state = next(record_.state, event);
   if (!state) return false;
-  if (*state == WorkerState::ready && state_ != WorkerState::ready) ready_since_ = now;
-  state_ = *state;
+  if (*state == WorkerState::ready && record_.state != WorkerState::ready) record_.ready_since = now;
+  record_.state = *state;
   return true;
 }
 
 void WorkerHandle::want_replacement(RecycleReason reason, std::string detail) {
-  if (recycle_reason_) return;  // the first reason counts
-  recycle_reason_ = reason;
-  recycle_detail_ = std::move(detail);
+  if (record_.recycle_reason) return;  // the first reason counts
+  record_.recycle_reason = reason;
+  record_.recycle_detail = std::move(detail);
 }
 
 void WorkerHandle::retire(RetireCause cause, TimePoint now) {
   const bool has_moved = move(WorkerEvent::told_to_retire, now);
   STINT_ASSERT(has_moved);
-  retire_cause_ = cause;
-  retiring_since_ = now;
+  record_.retire_cause = cause;
+  record_.retiring_since = now;
 }
 
 Duration WorkerHandle::ready_for(TimePoint now) const {
-  return ready_since_ ? std::chrono::duration_cast<Duration>(now - *ready_since_) : Duration{};
+  return record_.ready_since ? std::chrono::duration_cast<Duration>(now - *record_.ready_since) : Duration{};
 }
 
 Duration WorkerHandle::start_took() const {
-  return ready_since_ ? std::chrono::duration_cast<Duration>(*ready_since_ - started_) : Duration{};
+  return record_.ready_since ? std::chrono::duration_cast<Duration>(*record_.ready_since - record_.started)
+                             : Duration{};
 }
 
 WorkerUse WorkerHandle::use(TimePoint now) const {
   return {.report = report(),
-          .age = std::chrono::duration_cast<Duration>(now - started_),
+          .age = std::chrono::duration_cast<Duration>(now - record_.started),
           .descriptors = descriptors_,
           .threads = use_.threads};
 }
 
 std::string WorkerHandle::reason_text() const {
-  if (state_ == WorkerState::retiring && retire_cause_ != RetireCause::recycle)
-    return std::string(text_of(retire_cause_));
-  if (!recycle_reason_) return "";
-  std::string text(text_of(*recycle_reason_));
-  if (!recycle_detail_.empty()) text += ": " + recycle_detail_;
+  if (record_.state == WorkerState::retiring && record_.retire_cause != RetireCause::recycle)
+    return std::string(text_of(record_.retire_cause));
+  if (!record_.recycle_reason) return "";
+  std::string text(text_of(*record_.recycle_reason));
+  if (!record_.recycle_detail.empty()) text += ": " + record_.recycle_detail;
   return text;
 }
 
 WorkerView WorkerHandle::view() const {
-  const WorkerReport report = status_page_.report();
+  const WorkerReport report = process_.status_page.report();
   return WorkerView{
       .id = id_,
-      .state = state_,
-      .started = started_,
-      .wants_replacement = recycle_reason_.has_value(),
-      .is_killed = killed_.has_value(),
-      .retiring_since = retiring_since_,
-      .cause = retire_cause_,
+      .state = record_.state,
+      .started = record_.started,
+      .wants_replacement = record_.recycle_reason.has_value(),
+      .is_killed = record_.killed.has_value(),
+      .retiring_since = record_.retiring_since,
+      .cause = record_.retire_cause,
       .busy_since = report.is_busy ? std::optional(report.busy_since) : std::nullopt,
       .private_memory = use_.private_memory,
-      .channel_lost_at = channel_lost_at_,
+      .channel_lost_at = record_.channel_lost_at,
   };
 }
 

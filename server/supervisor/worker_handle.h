@@ -27,10 +27,28 @@ struct ExitStatus {
 };
 ExitStatus exit_status_of(const siginfo_t& info);  // as waitid(2) has filled it
 
+// What has become of a worker so far, as a plain value.
+struct WorkerRecord {
+  unsigned slot = 0;
+  unsigned generation = 0;
+  TimePoint started{};
+  WorkerState state = WorkerState::booting;
+  std::optional<TimePoint> ready_since;
+  TimePoint retiring_since{};
+  RetireCause retire_cause = RetireCause::recycle;
+  std::optional<RecycleReason> recycle_reason;
+  std::string recycle_detail;
+  std::optional<KillCause> killed;
+  std::optional<TimePoint> channel_lost_at;
+  bool is_serving = false;
+  bool is_draining = false;
+  bool is_keeper_lost = false;
+};
+
 class WorkerHandle {
  public:
-  WorkerHandle(boost::asio::io_context& io, WorkerId id, unsigned slot, unsigned generation, StartedWorker started,
-               TimePoint now);
+  // One that has just been started has a record of its slot, its generation and its start.
+  WorkerHandle(boost::asio::io_context& io, WorkerId id, WorkerRecord record, StartedWorker started);
   ~WorkerHandle();
   WorkerHandle(const WorkerHandle&) = delete;
   WorkerHandle& operator=(const WorkerHandle&) = delete;
@@ -40,8 +58,8 @@ class WorkerHandle {
   void wait_for_message(std::function<void()> handler);
   void wait_for_exit(std::function<void()> handler);
 
-  Result<std::optional<control::Message>> receive() { return channel_.receive(); }
-  Result<void> send(const control::Message& message) { return channel_.send(message); }
+  Result<std::optional<control::Message>> receive() { return process_.channel.receive(); }
+  Result<void> send(const control::Message& message) { return process_.channel.send(message); }
   Result<void> send_signal(int number);
   // Also to what it has started: its keeper, and the Python it asks who it is. REQUIRES: not reaped, so the pid is its
   // own.
@@ -53,65 +71,51 @@ class WorkerHandle {
   bool move(WorkerEvent event, TimePoint now);
   void want_replacement(RecycleReason reason, std::string detail = {});
   void retire(RetireCause cause, TimePoint now);  // REQUIRES: not yet retiring
-  void mark_killed(KillCause why) { killed_ = why; }
-  void mark_serving() { is_serving_ = true; }
-  bool is_serving() const { return is_serving_; }  // it has been told to accept
-  void mark_draining() { is_draining_ = true; }
-  bool is_draining() const { return is_draining_; }  // it has said that it accepts no more
-  void mark_keeper_lost() { is_keeper_lost_ = true; }
+  void mark_killed(KillCause why) { record_.killed = why; }
+  void mark_serving() { record_.is_serving = true; }
+  bool is_serving() const { return record_.is_serving; }  // it has been told to accept
+  void mark_draining() { record_.is_draining = true; }
+  bool is_draining() const { return record_.is_draining; }  // it has said that it accepts no more
+  void mark_keeper_lost() { record_.is_keeper_lost = true; }
   void note_use(const ProcessUse& use) { use_ = use; }
   void note_descriptors(unsigned open) { descriptors_ = open; }
-  void mark_channel_lost(TimePoint now) { channel_lost_at_ = now; }
+  void mark_channel_lost(TimePoint now) { record_.channel_lost_at = now; }
 
   WorkerView view() const;
 
   WorkerId id() const { return id_; }
-  unsigned slot() const { return slot_; }
-  unsigned generation() const { return generation_; }
-  pid_t pid() const { return pid_; }
-  WorkerState state() const { return state_; }
-  TimePoint retiring_since() const { return retiring_since_; }
-  TimePoint started() const { return started_; }
-  bool was_ready() const { return ready_since_.has_value(); }
+  const WorkerRecord& record() const { return record_; }
+  const StartedWorker& process() const { return process_; }
+  unsigned slot() const { return record_.slot; }
+  unsigned generation() const { return record_.generation; }
+  pid_t pid() const { return process_.pid; }
+  WorkerState state() const { return record_.state; }
+  TimePoint retiring_since() const { return record_.retiring_since; }
+  TimePoint started() const { return record_.started; }
+  bool was_ready() const { return record_.ready_since.has_value(); }
   Duration ready_for(TimePoint now) const;  // zero: never was
-  std::optional<RecycleReason> recycle_reason() const { return recycle_reason_; }
+  std::optional<RecycleReason> recycle_reason() const { return record_.recycle_reason; }
   // Why it retires or is to be replaced, for the log: "max_requests", "worker_asked: SystemExit".
   std::string reason_text() const;
-  std::optional<KillCause> killed() const { return killed_; }
-  WorkerReport report() const { return status_page_.report(); }
+  std::optional<KillCause> killed() const { return record_.killed; }
+  WorkerReport report() const { return process_.status_page.report(); }
   Duration start_took() const;  // from start to ready; zero: never was
   Bytes private_memory() const { return std::max(use_.private_memory, report().private_memory); }
   WorkerUse use(TimePoint now) const;
-  const control::ConnectionTableView& connections() const { return connections_; }
+  const control::ConnectionTableView& connections() const { return process_.connections; }
   // The process that will rescue the connections; 0: there is none (yet, any more, or at all).
-  pid_t keeper() const { return is_keeper_lost_ ? 0 : connections_.header().keeper.load(std::memory_order_acquire); }
+  pid_t keeper() const {
+    return record_.is_keeper_lost ? 0 : process_.connections.header().keeper.load(std::memory_order_acquire);
+  }
 
  private:
   const WorkerId id_;
-  const unsigned slot_;
-  const unsigned generation_;
-  const pid_t pid_;
-  const TimePoint started_;
-  UniqueFd pidfd_;
-  control::Channel channel_;
-  control::StatusPage status_page_;
-  control::ConnectionTableView connections_;
-  boost::asio::posix::stream_descriptor exit_watch_;     // of pidfd_, which it does not own
-  boost::asio::posix::stream_descriptor channel_watch_;  // of channel_, which it does not own
-
-  WorkerState state_ = WorkerState::booting;
-  std::optional<TimePoint> ready_since_;
-  TimePoint retiring_since_{};
-  RetireCause retire_cause_ = RetireCause::recycle;
-  std::optional<RecycleReason> recycle_reason_;
-  std::string recycle_detail_;
-  std::optional<KillCause> killed_;
-  std::optional<TimePoint> channel_lost_at_;
-  bool is_serving_ = false;
-  bool is_draining_ = false;
-  bool is_keeper_lost_ = false;
-  ProcessUse use_;            // as last looked at
-  unsigned descriptors_ = 0;  // likewise
+  WorkerRecord record_;
+  StartedWorker process_;
+  boost::asio::posix::stream_descriptor exit_watch_;     // of process_.pidfd, which it does not own
+  boost::asio::posix::stream_descriptor channel_watch_;  // of process_.channel, which it does not own
+  ProcessUse use_;                                       // as last looked at
+  unsigned descriptors_ = 0;                             // likewise
 };
 
 }  // namespace stint::supervisor

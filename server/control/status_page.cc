@@ -9,8 +9,9 @@
 
 namespace stint::control {
 
-// Starts as zeros, which mean: nothing yet, idle.
+// Starts as zeros but for the version: nothing yet, idle.
 struct StatusPage::Layout {
+  std::uint32_t version;
   std::atomic<std::uint64_t> requests;
   std::atomic<std::uint64_t> server_errors;
   std::atomic<std::uint64_t> failures;
@@ -39,7 +40,9 @@ Result<UniqueFd> make_status_page() {
   const std::string doing = "make a status page";
   UniqueFd file(::memfd_create("stint-status", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!file.is_open()) return system_error(doing);
-  if (::ftruncate(file.get(), page_size) != 0) return system_error(doing);
+  if (::ftruncate(file.get(), page_size) != 0 ||
+      ::pwrite(file.get(), &status_page_version, sizeof status_page_version, 0) != sizeof status_page_version)
+    return system_error(doing);
   // A worker runs strangers' code: if that could shorten the file, reading the page would kill the supervisor (SIGBUS).
   if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return system_error(doing);
   return file;
@@ -49,7 +52,9 @@ Result<StatusPage> StatusPage::map(int fd) {
   static_assert(sizeof(Layout) <= page_size);
   void* page = ::mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (page == MAP_FAILED) return system_error("map a status page");
-  return StatusPage(static_cast<Layout*>(page));
+  StatusPage mapped(static_cast<Layout*>(page));
+  if (mapped.page_->version != status_page_version) return error_because("map a status page: it is of another version");
+  return mapped;
 }
 
 StatusPage::StatusPage(StatusPage&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}

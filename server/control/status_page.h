@@ -7,8 +7,13 @@
 #include "stint/worker_report.h"
 
 #include <atomic>
+#include <cstdint>
 
 namespace stint::control {
+
+// Of what is in the page. Another layout or another meaning is another version: a supervisor may be newer than workers
+// that its former program has started.
+inline constexpr std::uint32_t status_page_version = 1;
 
 // Made by the supervisor before it starts a worker: an anonymous file to inherit.
 Result<UniqueFd> make_status_page();

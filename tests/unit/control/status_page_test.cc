@@ -82,3 +82,11 @@ TEST_CASE("a worker cannot take the page away from under the supervisor", "[cont
   CHECK(::ftruncate(file->get(), 0) != 0);
   CHECK(errno == EPERM);
 }
+
+TEST_CASE("a page of another version is refused", "[control]") {
+  auto file = make_status_page();
+  REQUIRE(file.has_value());
+  const std::uint32_t other = status_page_version + 1;
+  REQUIRE(::pwrite(file->get(), &other, sizeof other, 0) == sizeof other);
+  CHECK_FALSE(StatusPage::map(file->get()).has_value());
+}

@@ -42,35 +42,28 @@ Result<void> give_rights(const std::string& path, mode_t mode, std::optional<gid
 
 }  // namespace
 
-SocketFile::SocketFile(std::string path) : path_(std::move(path)) {
+SocketFile::SocketFile(std::string path) {
   struct stat file{};
-  if (::lstat(path_.c_str(), &file) != 0) {
-    path_.clear();
-    return;
-  }
-  device_ = file.st_dev;
-  inode_ = file.st_ino;
+  if (::lstat(path.c_str(), &file) == 0) id_ = {std::move(path), file.st_dev, file.st_ino};
 }
 
-SocketFile::SocketFile(SocketFile&& other) noexcept
-    : path_(std::exchange(other.path_, {})), device_(other.device_), inode_(other.inode_) {}
+SocketFile::SocketFile(SocketFile&& other) noexcept : id_(std::exchange(other.id_, {})) {}
 
 SocketFile& SocketFile::operator=(SocketFile&& other) noexcept {
   if (this != &other) {
     remove();
-    path_ = std::exchange(other.path_, {});
-    device_ = other.device_;
-    inode_ = other.inode_;
+    id_ = std::exchange(other.id_, {});
   }
   return *this;
 }
 
 void SocketFile::remove() noexcept {
-  if (path_.empty()) return;
+  if (id_.path.empty()) return;
   // Another server may have found ours dead and made its own file there; that one stays.
   struct stat file{};
-  if (::lstat(path_.c_str(), &file) == 0 && file.st_dev == device_ && file.st_ino == inode_) ::unlink(path_.c_str());
-  path_.clear();
+  if (::lstat(id_.path.c_str(), &file) == 0 && file.st_dev == id_.device && file.st_ino == id_.inode)
+    ::unlink(id_.path.c_str());
+  id_ = {};
 }
 
 std::optional<sockaddr_un> unix_address(const std::string& path) {

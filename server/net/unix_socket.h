@@ -10,24 +10,33 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace stint::net {
+
+// Which file it is, so that another one in its place is not taken for it.
+struct SocketFileId {
+  std::string path;
+  dev_t device = 0;
+  ino_t inode = 0;
+};
 
 // A socket file that this process has made; removed with this object, if it is still the same file.
 class SocketFile {
  public:
   SocketFile() = default;
-  explicit SocketFile(std::string path);  // REQUIRES: the file is there
+  explicit SocketFile(std::string path);                              // REQUIRES: the file is there
+  explicit SocketFile(SocketFileId known) : id_(std::move(known)) {}  // made by the program that ran here before
   SocketFile(SocketFile&& other) noexcept;
   SocketFile& operator=(SocketFile&& other) noexcept;
   ~SocketFile() { remove(); }
 
+  std::optional<SocketFileId> id() const { return id_.path.empty() ? std::nullopt : std::optional(id_); }
+
  private:
   void remove() noexcept;
 
-  std::string path_;  // empty: nothing to remove
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
+  SocketFileId id_;  // its path empty: nothing to remove
 };
 
 struct BoundSocket {

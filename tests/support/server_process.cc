@@ -27,9 +27,9 @@ std::vector<std::string> addresses_in(const std::string& log) {
   return addresses;
 }
 
-bool is_worker(pid_t pid) {
+bool runs(pid_t pid, const std::string& program) {
   std::error_code gone;
-  return std::filesystem::equivalent("/proc/" + std::to_string(pid) + "/exe", stint_binary(), gone);
+  return std::filesystem::equivalent("/proc/" + std::to_string(pid) + "/exe", program, gone);
 }
 
 }  // namespace
@@ -40,7 +40,8 @@ ServerProcess::ServerProcess(ServerOptions options, std::unique_ptr<TemporaryFol
     : options_(std::move(options)), folder_(folder ? std::move(folder) : std::make_unique<TemporaryFolder>()) {
   CommandLine command;
   command.arguments = options_.wrapper;
-  command.arguments.insert(command.arguments.end(), {stint_binary(), "serve"});
+  if (options_.program.empty()) options_.program = stint_binary();
+  command.arguments.insert(command.arguments.end(), {options_.program, "serve"});
   const auto add = [&command](std::string option, std::string value) {
     command.arguments.push_back(std::move(option));
     command.arguments.push_back(std::move(value));
@@ -96,8 +97,8 @@ void ServerProcess::wait_until_ready() {
   CHECK(eventually([this] {
     const auto ready = ready_workers();
     const auto found = processes();
-    return std::all_of(ready.begin(), ready.end(), [&found](pid_t worker) {
-      return is_worker(worker) && std::count(found.begin(), found.end(), worker) == 1;
+    return std::all_of(ready.begin(), ready.end(), [&](pid_t worker) {
+      return runs(worker, options_.program) && std::count(found.begin(), found.end(), worker) == 1;
     });
   }));
 }

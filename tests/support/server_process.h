@@ -20,6 +20,7 @@ namespace stint::test {
 std::string apps_folder();  // tests/apps/stories
 
 struct ServerOptions {
+  std::string program;                           // empty: the one that was built
   std::string module = "story_app:application";  // empty: no such argument
   unsigned workers = 1;
   std::vector<std::pair<std::string, std::string>> set;  // --set key=value, values in TOML syntax

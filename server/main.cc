@@ -3,6 +3,7 @@
 //
 //   stint serve …   the supervisor          serve_role
 //   stint worker …  a worker (internal)     worker_role
+//   stint rehearse, resume, return …        the program of an upgrade (internal): rehearse_role, continue_role
 //   the rest        questions and orders    run(const cli::…&)
 
 #include "config/loader.h"
@@ -17,7 +18,9 @@
 #include "server/net/listener.h"
 #include "server/runtime_loader/runtime_loader.h"
 #include "server/supervisor/log_files.h"
+#include "server/supervisor/signals_blocked.h"
 #include "server/supervisor/supervisor.h"
+#include "server/supervisor/upgrade.h"
 #include "server/supervisor/worker_rights.h"
 #include "server/worker/worker.h"
 
@@ -46,13 +49,18 @@ int fail(int code, const std::string& sentence) {
   return code;
 }
 
+// A line for each.
+std::string one_text(const config::Problems& problems) {
+  std::string text;
+  for (const config::Problem& problem : problems) text += (text.empty() ? "" : "\n") + problem.text();
+  return text;
+}
+
 // The same command line and file once more, for a reload.
 Result<FreshSettings> read_fresh_settings(const cli::Serve& command, const Settings& current) {
   const std::variant<config::Loaded, config::Problems> loaded = cli::load_settings(command.settings);
   if (const auto* problems = std::get_if<config::Problems>(&loaded)) {
-    std::string text;
-    for (const config::Problem& problem : *problems) text += (text.empty() ? "" : "\n") + problem.text();
-    return error_because(std::move(text));
+    return error_because(one_text(*problems));
   }
   FreshSettings fresh{.settings = std::get<config::Loaded>(loaded).settings, .toml = {}, .changes = {}};
   fresh.changes = config::settings_changes(current, fresh.settings);
@@ -72,7 +80,19 @@ Result<supervisor::Listeners> open_all(const Settings& settings, net::InheritedS
   return all;
 }
 
-int serve_role(const cli::Serve& command) {
+int serve(const cli::Serve& command, supervisor::Program program, const Settings& settings,
+          std::variant<supervisor::FreshStart, supervisor::Continuation> beginning, logging::ProcessLog& log) {
+  ::setproctitle("-stint: supervisor %s", settings.app.name.c_str());
+  supervisor::Supervisor supervisor(
+      settings, config::to_toml(settings), std::move(beginning), std::move(program), log, [&log] { log.reopen(); },
+      [&command](const Settings& current) { return read_fresh_settings(command, current); },
+      cli::settings_path(command.settings));
+  return supervisor.run();
+}
+
+int serve_role(const cli::Serve& command, supervisor::Program program) {
+  // The first process of a container gets no signal that it does not handle yet; this one waits.
+  if (::getpid() == 1) supervisor::hold_signals();
   supervisor::ServiceManagerSettings service_manager = supervisor::take_service_manager_settings();
   Result<net::InheritedSockets> inherited = net::InheritedSockets::take_from_environment();
   if (!inherited.has_value()) return fail(failed, inherited.error().text());
@@ -96,13 +116,59 @@ int serve_role(const cli::Serve& command) {
     *inherited = {};
   }
 
-  ::setproctitle("-stint: supervisor %s", settings.app.name.c_str());
-  supervisor::Supervisor supervisor(
-      settings, config::to_toml(settings), std::move(*listeners), std::move(service_manager), **log,
-      [&log] { (*log)->reopen(); },
-      [&command](const Settings& current) { return read_fresh_settings(command, current); },
-      cli::settings_path(command.settings));
-  return supervisor.run();
+  return serve(command, std::move(program), settings,
+               supervisor::FreshStart{std::move(*listeners), std::move(service_manager)}, **log);
+}
+
+// What the program before this one in this process has left, as far as it can be read without owning anything.
+struct Legacy {
+  supervisor::UpgradeState state;
+  Settings settings;
+  std::unique_ptr<logging::ProcessLog> log;
+};
+
+Result<Legacy> read_legacy(int file) {
+  const Result<std::string> text = supervisor::read_state(file);
+  if (!text.has_value()) return text.error();
+  Result<supervisor::UpgradeState> state = supervisor::decode_upgrade_state(*text);
+  if (!state.has_value()) return state.error();
+  if (const Result<void> can = supervisor::check_adoption(*state); !can.has_value()) return can.error();
+  const config::Input input{.source = config::Source{"settings of the running server", state->settings},
+                            .overrides = {},
+                            .port = std::nullopt,
+                            .working_directory = std::filesystem::current_path().string()};
+  std::variant<config::Loaded, config::Problems> loaded = config::load(input);
+  if (const auto* problems = std::get_if<config::Problems>(&loaded)) return error_because(one_text(*problems));
+  Legacy legacy{std::move(*state), std::move(std::get<config::Loaded>(loaded).settings), nullptr};
+  Result<std::unique_ptr<logging::ProcessLog>> log = logging::ProcessLog::open(legacy.settings.log, "supervisor");
+  if (!log.has_value()) return log.error();
+  legacy.log = std::move(*log);
+  return legacy;
+}
+
+int rehearse_role(const cli::Rehearse& command) {
+  const Result<Legacy> legacy = read_legacy(command.state);
+  if (!legacy.has_value()) return fail(failed, legacy.error().text());
+  // The reload that follows reads these.
+  if (const auto fresh = read_fresh_settings(command.serve, legacy->settings); !fresh.has_value())
+    return fail(failed, fresh.error().text());
+  std::fputs(supervisor::rehearsed_text(STINT_VERSION).c_str(), stdout);
+  return std::fflush(stdout) == 0 ? done : failed;
+}
+
+// `why_returned` empty: this program is the new one. Where it cannot go on, `former` can.
+int continue_role(const cli::Serve& command, supervisor::Program program, UniqueFd state_file, UniqueFd former,
+                  const std::string& why_returned) {
+  supervisor::close_at_exec({state_file.get(), former.get()});
+  Result<Legacy> legacy = read_legacy(state_file.get());
+  if (!legacy.has_value()) {
+    fail(failed, legacy.error().text());
+    if (!former.is_open()) return failed;
+    return fail(failed, supervisor::go_back(former.get(), state_file.get(), {}, legacy.error().text(), program).text());
+  }
+  supervisor::Continuation continuation{std::move(legacy->state), std::move(state_file), std::move(former),
+                                        why_returned};
+  return serve(command, std::move(program), legacy->settings, std::move(continuation), *legacy->log);
 }
 
 // One named step of a start, timed.
@@ -217,7 +283,22 @@ int with_server(const cli::ServerArguments& server, Order order) {
 }
 
 struct Run {
-  int operator()(const cli::Serve& command) const { return serve_role(command); }
+  const std::string& name;                    // argv[0]
+  const std::vector<std::string>& arguments;  // behind it
+
+  // Three words in front are the upgrade's, which has also given this program its name.
+  supervisor::Program upgraded_program() const { return {name, {arguments.begin() + 3, arguments.end()}}; }
+
+  int operator()(const cli::Serve& command) const {
+    return serve_role(command, {supervisor::file_of_this_program(name), arguments});
+  }
+  int operator()(const cli::Rehearse& command) const { return rehearse_role(command); }
+  int operator()(const cli::Resume& command) const {
+    return continue_role(command.serve, upgraded_program(), UniqueFd(command.state), UniqueFd(command.former), "");
+  }
+  int operator()(const cli::Return& command) const {
+    return continue_role(command.serve, upgraded_program(), UniqueFd(command.state), UniqueFd(), command.why);
+  }
   int operator()(const cli::Worker& command) const { return worker_role(command); }
   int operator()(const cli::Check& command) const { return cli::run(command); }
   int operator()(const cli::ConfigShow& command) const { return cli::run(command); }
@@ -234,6 +315,9 @@ struct Run {
     return with_server(command.server, [&](const std::string& path) {
       return cli::run_reload(path, command.only_settings, command.waits);
     });
+  }
+  int operator()(const cli::Upgrade& command) const {
+    return with_server(command.server, [&](const std::string& path) { return cli::run_upgrade(path, command.waits); });
   }
   int operator()(const cli::Stop& command) const {
     return with_server(command.server, [&](const std::string& path) { return cli::run_stop(path, command.waits); });
@@ -253,10 +337,11 @@ struct Run {
 }  // namespace stint
 
 int main(int argc, char** argv, char** environment) {
+  const std::string name = argv[0];
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   ::setproctitle_init(argc, argv, environment);
   try {
-    return std::visit(stint::Run{}, stint::cli::parse_command_line(arguments));
+    return std::visit(stint::Run{name, arguments}, stint::cli::parse_command_line(arguments));
   } catch (const std::exception& failure) {  // start-up only: nothing that serves throws
     return stint::fail(stint::failed, failure.what());
   }

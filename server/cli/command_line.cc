@@ -9,6 +9,8 @@
 #include <CLI/Formatter.hpp>
 
 #include <algorithm>
+#include <charconv>
+#include <iterator>
 
 namespace stint::cli {
 namespace {
@@ -164,11 +166,37 @@ std::vector<std::string> words_for_cli11(const std::vector<std::string>& argumen
   return words;
 }
 
+// A number that a supervisor has written; -1: it did not.
+int descriptor_in(const std::string& text) {
+  int number = -1;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return code == std::errc() && end == text.data() + text.size() ? number : -1;
+}
+
+// "resume 12 13 serve …": a supervisor's words to the program that follows, in front of those that started the server.
+std::optional<Command> upgrade_step(const std::vector<std::string>& arguments) {
+  const std::string& role = arguments.front();
+  const std::ptrdiff_t own = role == "rehearse" ? 2 : role == "resume" || role == "return" ? 3 : 0;
+  if (own == 0) return std::nullopt;
+  const UsageError not_from_a_supervisor{
+      "'stint " + role + "' is executed by Stint's supervisor only; the order for it is 'stint upgrade'"};
+  if (std::ssize(arguments) <= own) return not_from_a_supervisor;
+  Command rest = parse_command_line({arguments.begin() + own, arguments.end()});
+  const int state = descriptor_in(arguments[1]);
+  auto* const serve = std::get_if<Serve>(&rest);
+  if (serve == nullptr || state < 0) return not_from_a_supervisor;
+  if (role == "rehearse") return Rehearse{state, std::move(*serve)};
+  if (role == "return") return Return{state, arguments[2], std::move(*serve)};
+  return Resume{state, descriptor_in(arguments[2]), std::move(*serve)};
+}
+
 }  // namespace
 
 Command parse_command_line(const std::vector<std::string>& arguments) {
   // The supervisor's own words to a worker are no concern of CLI11's, nor in any help.
   if (!arguments.empty() && arguments.front() == "worker") return Worker{arguments};
+  if (!arguments.empty())
+    if (auto step = upgrade_step(arguments)) return std::move(*step);
 
   CLI::App app("Serves a WSGI application with worker processes that are replaced without a dropped connection.",
                "stint");
@@ -187,16 +215,19 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
   CLI::App* top = app.add_subcommand("top", "The same every second, with all requests that run");
   CLI::App* reload =
       app.add_subcommand("reload", "Start new code and settings beside the old; they take over when they are ready");
+  CLI::App* upgrade =
+      app.add_subcommand("upgrade", "Go on with the new program in Stint's file, then with new workers");
   CLI::App* recycle = app.add_subcommand("recycle", "Replace one worker, or all of them one by one");
   CLI::App* stop = app.add_subcommand("stop", "Finish what runs and stop the server");
   for (CLI::App* command : {serve, check, show}) add_settings_options(*command, settings);
-  for (CLI::App* command : {status, top, recycle, reload, stop}) add_server_options(*command, server);
+  for (CLI::App* command : {status, top, recycle, reload, upgrade, stop}) add_server_options(*command, server);
   bool is_json = false;
   status->add_flag("--json", is_json, "As JSON");
   bool waits = false;
   stop->add_flag("--wait", waits, "Return when the server has gone");
   bool only_settings = false;
   reload->add_flag("--wait", waits, "Return when the new generation serves (0), or has failed (1)");
+  upgrade->add_flag("--wait", waits, "Return when its workers serve (0), or it has failed (1)");
   reload->add_flag("--settings", only_settings, "Settings only: what costs nothing is taken up without new workers");
   unsigned slot = 0;
   recycle->add_option("slot", slot, "The worker's place in the pool: 1, 2, …")
@@ -232,6 +263,7 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
     return asked;
   }
   if (reload->parsed()) return Reload{server_arguments(*reload, server), only_settings, waits};
+  if (upgrade->parsed()) return Upgrade{server_arguments(*upgrade, server), waits};
   if (stop->parsed()) return Stop{server_arguments(*stop, server), waits};
   if (config->parsed()) return UsageError{"stint config: say which: show, default or schema" + see_help(*config)};
   return UsageError{"stint: say what to do, such as: stint serve mysite.wsgi:application" + see_help(app)};

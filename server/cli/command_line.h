@@ -49,12 +49,32 @@ struct Reload {
   bool only_settings = false;
   bool waits = false;  // until the new generation serves, or has failed
 };
+struct Upgrade {
+  ServerArguments server;
+  bool waits = false;  // until the new program's workers serve, or it has failed
+};
 struct Stop {
   ServerArguments server;
   bool waits = false;  // until the server has gone
 };
 struct Worker {                        // started by the supervisor, never by a person
   std::vector<std::string> arguments;  // all of them, "worker" first: control::worker_arguments
+};
+// What a supervisor executes at an upgrade, never a person (supervisor/upgrade.h): each with how the server was
+// started.
+struct Rehearse {  // in a child: shows that it could go on
+  int state = -1;  // descriptor of the UpgradeState
+  Serve serve;
+};
+struct Resume {  // in the supervisor's place: goes on
+  int state = -1;
+  int former = -1;  // descriptor of the program that was replaced
+  Serve serve;
+};
+struct Return {  // the replaced program once more, because the new one cannot go on
+  int state = -1;
+  std::string why;
+  Serve serve;
 };
 struct Version {};
 struct Help {  // asked for: to standard output, exit 0
@@ -64,8 +84,8 @@ struct UsageError {  // to standard error, exit 2
   std::string text;  // one line, without its end
 };
 
-using Command = std::variant<Serve, Check, ConfigShow, ConfigDefault, ConfigSchema, Status, Top, Recycle, Reload, Stop, Worker,
-                             Version, Help, UsageError>;
+using Command = std::variant<Serve, Check, ConfigShow, ConfigDefault, ConfigSchema, Status, Top, Recycle, Reload,
+                             Upgrade, Stop, Worker, Rehearse, Resume, Return, Version, Help, UsageError>;
 
 // `arguments` without argv[0].
 Command parse_command_line(const std::vector<std::string>& arguments);

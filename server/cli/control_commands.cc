@@ -52,7 +52,7 @@ Result<Answer> ask(const std::string& path, const control::Command& command) {
 constexpr std::chrono::milliseconds worth_showing{100};
 
 // Another version's server may leave out what this one shows.
-Result<std::string> text_of(const json::object& status, std::chrono::milliseconds shown_from) {
+Result<std::string> screen_of(const json::object& status, std::chrono::milliseconds shown_from) {
   try {
     return status_text(status, shown_from);
   } catch (const std::exception& exception) {
@@ -96,7 +96,7 @@ int run_status(const std::string& path, bool json) {
     std::printf("%s\n", answer->text.c_str());
     return 0;
   }
-  const auto text = text_of(answer->object, worth_showing);
+  const auto text = screen_of(answer->object, worth_showing);
   if (!text) return fail(text.error().text());
   std::fputs(text->c_str(), stdout);
   return 0;
@@ -107,7 +107,7 @@ int run_top(const std::string& path) {
   while (true) {
     const auto answer = ask(path, control::StatusCommand{});
     if (!answer) return fail(answer.error().text());
-    const auto text = text_of(answer->object, std::chrono::milliseconds(0));
+    const auto text = screen_of(answer->object, std::chrono::milliseconds(0));
     if (!text) return fail(text.error().text());
     std::fputs(is_terminal ? as_screen(*text).c_str() : text->c_str(), stdout);
     if (std::fflush(stdout) != 0 || !is_terminal) return 0;
@@ -123,10 +123,11 @@ int run_recycle(const std::string& path, std::optional<unsigned> slot) {
   return 0;
 }
 
-int run_reload(const std::string& path, bool only_settings, bool wait) {
-  const auto answer = ask(path, control::ReloadCommand{only_settings});
-  if (!answer) return fail(answer.error().text());
-  const json::value* id = answer->object.if_contains("id");
+namespace {
+
+// Of the reload or upgrade that `answer` says has begun: until it is over, if `wait`.
+int tell_of_reload(const std::string& path, const Answer& answer, bool wait) {
+  const json::value* id = answer.object.if_contains("id");
   while (true) {
     const auto status = ask(path, control::StatusCommand{});
     if (!status) return fail(status.error().text());
@@ -147,6 +148,18 @@ int run_reload(const std::string& path, bool only_settings, bool wait) {
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
+}
+
+}  // namespace
+
+int run_reload(const std::string& path, bool only_settings, bool wait) {
+  const auto answer = ask(path, control::ReloadCommand{only_settings});
+  return answer ? tell_of_reload(path, *answer, wait) : fail(answer.error().text());
+}
+
+int run_upgrade(const std::string& path, bool wait) {
+  const auto answer = ask(path, control::UpgradeCommand{});
+  return answer ? tell_of_reload(path, *answer, wait) : fail(answer.error().text());
 }
 
 int run_stop(const std::string& path, bool wait) {

@@ -119,13 +119,18 @@ std::string text_of(const json::value& value) {
 
 std::string reload_text(const json::object& reload) {
   const std::string state = text_of(reload.at("state"));
+  const std::string upgrade_from = text_of(reload.at("upgrade_from"));
+  const bool has_new_program = reload.at("has_new_program").as_bool();
   std::string text;
   if (state == "failed") {
-    text = "reload failed: " + text_of(reload.at("step")) + ": " + text_of(reload.at("error")) + "\n";
+    text = (upgrade_from.empty() ? "reload failed: " : "upgrade failed: ") + text_of(reload.at("step")) + ": " +
+           text_of(reload.at("error")) + "\n";
     if (const std::string detail = text_of(reload.at("detail")); !detail.empty()) {
       text += detail;
       if (!text.ends_with('\n')) text += "\n";
     }
+    if (!upgrade_from.empty() && !has_new_program) return text + "version " + upgrade_from + " goes on\n";
+    if (has_new_program) text += "the new program runs, with the workers of version " + upgrade_from + "\n";
     return text + "generation " + text_of(reload.at("from")) + " goes on\n";
   }
   for (const json::value& value : reload.at("changes").as_array()) {
@@ -136,6 +141,8 @@ std::string reload_text(const json::object& reload) {
   }
   const bool is_new = reload.at("from") != reload.at("to");
   const std::string generation = "generation " + text_of(reload.at("to"));
+  if (!upgrade_from.empty() && !has_new_program) return text + "the new program rehearses\n";
+  if (has_new_program) text = "upgraded from version " + upgrade_from + "\n" + text;
   if (state != "done") return text + generation + " is starting\n";
   if (!is_new) return text + generation + " goes on with these settings\n";
   std::string steps;

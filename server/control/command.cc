@@ -14,6 +14,7 @@ namespace json = boost::json;
 std::string encode_command(const Command& command) {
   json::object object;
   if (std::holds_alternative<StatusCommand>(command)) object["command"] = "status";
+  if (std::holds_alternative<UpgradeCommand>(command)) object["command"] = "upgrade";
   if (std::holds_alternative<StopCommand>(command)) object["command"] = "stop";
   if (const auto* recycle = std::get_if<RecycleCommand>(&command)) {
     object["command"] = "recycle";
@@ -36,6 +37,7 @@ Result<Command> decode_command(std::string_view text) {
 
   const std::string_view word = name->get_string();
   if (word == "status") return Command(StatusCommand{});
+  if (word == "upgrade") return Command(UpgradeCommand{});
   if (word == "stop") return Command(StopCommand{});
   if (word == "reload") {
     ReloadCommand reload;
@@ -54,7 +56,8 @@ Result<Command> decode_command(std::string_view text) {
     }
     return Command(recycle);
   }
-  return error_because("unknown command '" + std::string(word) + "'; there are status, recycle, reload and stop");
+  return error_because("unknown command '" + std::string(word) +
+                       "'; there are status, recycle, reload, upgrade and stop");
 }
 
 }  // namespace stint::control

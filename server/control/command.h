@@ -18,9 +18,10 @@ struct RecycleCommand {
 struct ReloadCommand {
   bool only_settings = false;  // what costs nothing is taken up without a new generation
 };
+struct UpgradeCommand {};
 struct StopCommand {};
 
-using Command = std::variant<StatusCommand, RecycleCommand, ReloadCommand, StopCommand>;
+using Command = std::variant<StatusCommand, RecycleCommand, ReloadCommand, UpgradeCommand, StopCommand>;
 
 std::string encode_command(const Command& command);
 Result<Command> decode_command(std::string_view text);

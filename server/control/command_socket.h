@@ -8,6 +8,7 @@
 #include "stint/result.h"
 #include "stint/unique_fd.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,9 +22,13 @@ class CommandSocket {
   static Result<CommandSocket> open(const std::string& configured);
   // The same with another default place, for tests.
   static Result<CommandSocket> open_at_default(const std::string& default_path);
+  // The one that the program had which ran in this process before.
+  CommandSocket(net::BoundSocket listening, std::string path)
+      : CommandSocket(std::move(listening), std::move(path), {}) {}
 
   int fd() const { return socket_.get(); }  // listening, non-blocking
   const std::string& path() const { return path_; }
+  std::optional<net::SocketFileId> file() const { return file_.id(); }
   const std::string& notice() const { return notice_; }  // empty, or what the operator has to know
 
  private:

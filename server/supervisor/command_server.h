@@ -25,7 +25,8 @@ class CommandServer {
   CommandServer(const CommandServer&) = delete;
   CommandServer& operator=(const CommandServer&) = delete;
 
-  const std::string& path() const { return socket_.path(); }
+  const control::CommandSocket& socket() const { return socket_; }
+  bool is_talking() const { return *sessions_ > 0; }  // for 5 seconds at most with one client
 
  private:
   class Session;

@@ -10,6 +10,7 @@
 #include "server/supervisor/rollout.h"
 #include "server/supervisor/spawner.h"
 #include "server/supervisor/status.h"
+#include "server/supervisor/upgrade_state.h"
 #include "server/supervisor/worker_handle.h"
 #include "stint/log.h"
 #include "stint/settings.h"
@@ -35,6 +36,10 @@ class Pool {
   ~Pool();
 
   void start();  // all slots at once
+  // Instead of start(), with the workers of the program that ran in this process before. Its upgrade is the reload that
+  // follows. Checked before (check_adoption); an error leaves the rest of the descriptors to whoever they are handed
+  // to.
+  Result<void> adopt(const PoolState& state, const std::string& former_version);
   // Looks at status pages and clocks: no system call unless something is to be done, or a limit is set that only the
   // kernel can tell about.
   void tick();
@@ -51,6 +56,11 @@ class Pool {
   void refuse_reload(std::string step, std::string error, std::string detail);
   // Settings that cost nothing, without a new generation.
   void take_up(const AppSettings& settings, std::vector<SettingsChange> changes);
+  // An upgrade of the program, from its rehearsal to the reload behind it. REQUIRES: !is_reloading().
+  void begin_upgrade();
+  void fail_upgrade(std::string step, std::string error);
+  bool is_upgrading() const;  // and no generation is coming yet
+  PoolState state() const;    // for the new program; while no generation is coming
   unsigned next_generation() { return ++last_generation_; }
   unsigned generation() const { return serving_->number; }
   bool is_reloading() const {
@@ -117,6 +127,10 @@ class Pool {
   bool has_stopped_accepting(const WorkerHandle& worker, TimePoint now) const;
   void let_serve(WorkerHandle& worker);
   void note_steps(const std::vector<StartStep>& steps, TimePoint::duration took);
+
+  // pool_upgrade.cc
+  Result<void> adopt_worker(const WorkerUnderUpgrade& worker);
+
   std::string early_end_text(const WorkerHandle& worker, const ExitStatus& exit) const;
   // Counts an unasked end or a failed start of the slot; how long it has to wait now.
   Duration back_off(unsigned slot, bool has_served, TimePoint now);

@@ -21,11 +21,14 @@ bool Pool::is_coming(const WorkerHandle& worker) const {
 }
 
 void Pool::begin_report(unsigned to, std::vector<SettingsChange> changes) {
-  reload_began_ = std::chrono::steady_clock::now();
+  const bool is_behind_upgrade = is_upgrading();
+  if (!is_behind_upgrade) reload_began_ = std::chrono::steady_clock::now();
   report_ = {.state = ReloadReport::State::running,
-             .id = report_.id + 1,
+             .id = is_behind_upgrade ? report_.id : report_.id + 1,
              .from = serving_->number,
              .to = to,
+             .upgrade_from = is_behind_upgrade ? report_.upgrade_from : "",
+             .has_new_program = is_behind_upgrade,
              .changes = std::move(changes)};
 }
 

@@ -1,4 +1,5 @@
-// What became of the last reload, for `stint reload --wait` and `stint status`. Plain values.
+// What became of the last reload, for `stint reload --wait` and `stint status`. Plain values. An upgrade of the program
+// is one, too: behind its own steps it is the reload that the new program begins with.
 #pragma once
 
 #include "stint/runtime.h"
@@ -19,12 +20,14 @@ struct ReloadReport {
     failed,  // the old generation serves as before
   };
   State state = State::none;
-  std::uint64_t id = 0;       // 1…
-  unsigned from = 0, to = 0;  // generations
-  std::string phase;          // running: Reload::Phase
+  std::uint64_t id = 0;          // 1…
+  unsigned from = 0, to = 0;     // generations
+  std::string phase;             // running: Reload::Phase, or "rehearsing"
+  std::string upgrade_from;      // version that ran when an upgrade began; empty: no upgrade
+  bool has_new_program = false;  // and the new one runs
   std::vector<SettingsChange> changes;
   unsigned started = 0;          // workers
-  std::string step;              // failed: "settings", "listen", "import", "warmup", "canary", …
+  std::string step;              // failed: "rehearsal", "settings", "listen", "import", "warmup", "canary", …
   std::string error;             // failed: one line
   std::string detail;            // failed: Python's traceback, or all problems of the settings
   std::vector<StartStep> steps;  // done: of the worker that took longest

@@ -66,6 +66,8 @@ class ServiceManager {
   // `log` outlives it.
   ServiceManager(ServiceManagerSettings settings, Log& log);
 
+  // The manager knows this much already: it was told by the program that ran in this process before.
+  void has_been_told(const ServiceView& known) { told_ = known; }
   // Tells what is new since the last time. What does not fit into the manager's queue is told at a later call.
   // `stop_time`: see ServiceMoment.
   void show(const ServiceView& now, std::chrono::microseconds stop_time);

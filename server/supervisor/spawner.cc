@@ -61,13 +61,7 @@ class WorkerSetup {
       if (::dup2(fd, target++) < 0) return last_error();
     if (::syscall(SYS_close_range, static_cast<unsigned>(end()), ~0U, CLOSE_RANGE_CLOEXEC) != 0) return last_error();
 
-    // exec keeps what is ignored and what is blocked; whoever started us may have left either.
-    struct sigaction by_default{};
-    by_default.sa_handler = SIG_DFL;
-    for (int number = 1; number < NSIG; ++number) ::sigaction(number, &by_default, nullptr);  // KILL, STOP: refused
-    sigset_t none;
-    ::sigemptyset(&none);
-    if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) return last_error();
+    reset_signals();
     // Last, because nothing above needs less than what we are. The launcher tells the parent what it finds in errno.
     errno = take_up(rights_);
     return errno == 0 ? error_code() : last_error();
@@ -200,7 +194,13 @@ Result<StartedWorker> Spawner::start(unsigned slot, unsigned generation, bool is
     end_child(launcher.pid);
     return error;
   }
-  return StartedWorker{launcher.pid, std::move(pidfd), std::move(ends->first), std::move(*page), std::move(*table)};
+  return StartedWorker{.pid = launcher.pid,
+                       .pidfd = std::move(pidfd),
+                       .channel = std::move(ends->first),
+                       .status_page = std::move(*page),
+                       .connections = std::move(*table),
+                       .status_page_file = std::move(*page_file),
+                       .connection_table_file = std::move(*table_file)};
 }
 
 bool Spawner::is_transient(const Error& error) {

@@ -29,6 +29,8 @@ struct StartedWorker {
   control::Channel channel;
   control::StatusPage status_page;
   control::ConnectionTableView connections;
+  UniqueFd status_page_file;  // kept for a program that replaces this one
+  UniqueFd connection_table_file;
 };
 
 class Spawner {

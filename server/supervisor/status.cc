@@ -112,6 +112,8 @@ json::object json_of(const ReloadReport& report) {
       {"from", report.from},
       {"to", report.to},
       {"phase", report.phase},
+      {"upgrade_from", report.upgrade_from},
+      {"has_new_program", report.has_new_program},
       {"started", report.started},
       {"changes", std::move(changes)},
       {"step", report.step},

@@ -9,6 +9,7 @@
 #include "server/supervisor/pool.h"
 #include "server/supervisor/server_state.h"
 #include "server/supervisor/signal_names.h"
+#include "server/supervisor/signals_blocked.h"
 #include "server/supervisor/source_watch.h"
 #include "server/supervisor/spawner.h"
 #include "server/supervisor/status.h"
@@ -38,6 +39,10 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto tick_interval = 50ms;
+// It loads a program and reads some files; all workers go on meanwhile.
+constexpr auto rehearsal_limit = 30s;
+// A caught signal takes up to two rounds of the loop to its handler.
+constexpr unsigned ticks_for_signals = 3;
 // SIGKILL is obeyed at once, unless the kernel itself is stuck in a worker's system call; nobody can wait for that.
 constexpr auto patience_after_kill = 5s;
 
@@ -56,41 +61,38 @@ std::string error_json(std::string_view sentence) { return json::serialize(json:
 // What run() lives on. Members are in the order in which they need each other.
 class Supervisor::Server {
  public:
-  Server(const Settings& settings, std::string settings_toml, Listeners listeners,
-         ServiceManagerSettings service_manager, Log& log, std::function<void()> reopen_own_log,
-         SettingsReader read_settings, std::string settings_file)
+  Server(const Settings& settings, std::string settings_toml, std::variant<FreshStart, Continuation> beginning,
+         Program program, Log& log, std::function<void()> reopen_own_log, SettingsReader read_settings,
+         std::string settings_file)
       : settings_(settings),
         settings_toml_(std::move(settings_toml)),
-        listeners_(std::move(listeners)),
+        beginning_(std::move(beginning)),
+        program_(std::move(program)),
         log_(log),
         reopen_own_log_(std::move(reopen_own_log)),
-        service_manager_(std::move(service_manager), log_),
         read_settings_(std::move(read_settings)),
-        settings_file_(std::move(settings_file)) {
-    STINT_ASSERT(listeners_.size() == settings_.listen.size());
-  }
+        settings_file_(std::move(settings_file)) {}
 
   int run() {
     // A log that is a pipe may lose its reader; that is no reason to stop serving.
     std::signal(SIGPIPE, SIG_IGN);
-    for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGTTIN, SIGTTOU}) signals_.add(number);
-    auto inbox = control::make_inbox();
-    if (!inbox) {
-      log_.error("cannot start", {{"error", inbox.error().text()}});
+    for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU})
+      signals_.add(number);
+    hear_signals();
+    auto* const start = std::get_if<FreshStart>(&beginning_);
+    auto* const continuation = std::get_if<Continuation>(&beginning_);
+    if (const Result<void> begun = start != nullptr ? begin(*start) : go_on(*continuation); !begun) {
+      log_.error(start != nullptr ? "cannot start" : "cannot go on", {{"error", begun.error().text()}});
+      if (continuation != nullptr) return give_back(*continuation, begun.error());
       return 1;
     }
-    inbox_ = std::move(*inbox);
-    auto first = Generation::make(io_, 1, settings_, settings_toml_, pointers_to(listeners_), inbox_);
-    if (!first) {
-      log_.error("cannot start", {{"error", first.error().text()}});
-      return 1;
-    }
-    pool_.emplace(io_, std::move(*first), log_, [this] { on_change(); });
-    if (!open_command_socket()) return 1;
     wait_for_signal();
     tick_later();
     watch_sources();
-    pool_->start();
+    if (start != nullptr)
+      pool_->start();
+    else
+      finish_upgrade(*continuation);
     io_.run();
     command_server_.reset();  // its socket file with it
     return pool_->has_failed_start() ? 1 : 0;
@@ -99,22 +101,168 @@ class Supervisor::Server {
  private:
   using State = ServerState;
 
-  bool open_command_socket() {
+  Result<void> begin(FreshStart& start) {
+    service_manager_settings_ = std::move(start.service_manager);
+    service_manager_.emplace(service_manager_settings_, log_);
+    listeners_ = std::move(start.listeners);
+    STINT_ASSERT(listeners_.size() == settings_.listen.size());
+    auto inbox = control::make_inbox();
+    if (!inbox) return inbox.error();
+    inbox_ = std::move(*inbox);
+    auto first = Generation::make(io_, 1, settings_, settings_toml_, pointers_to(listeners_), inbox_);
+    if (!first) return first.error();
+    pool_.emplace(io_, std::move(*first), log_, [this] { on_change(); });
+    return open_command_socket();
+  }
+
+  Result<void> open_command_socket() {
     auto socket = control::CommandSocket::open(settings_.control_socket);
     if (!socket) {
       // One that was asked for has to be there; without the default one the server still does its work.
-      if (!settings_.control_socket.empty()) {
-        log_.error("cannot start", {{"error", socket.error().text()}});
-        return false;
-      }
+      if (!settings_.control_socket.empty()) return socket.error();
       log_.warning("no control socket: 'stint status' and its kin will not reach this server",
                    {{"error", socket.error().text()}});
-      return true;
+      return {};
     }
     if (!socket->notice().empty()) log_.warning(socket->notice());
-    command_server_.emplace(
-        io_, std::move(*socket), [this](std::string_view request) { return answer(request); }, log_);
-    return true;
+    serve_commands(std::move(*socket));
+    return {};
+  }
+
+  void serve_commands(control::CommandSocket socket) {
+    command_server_.emplace(io_, std::move(socket), [this](std::string_view request) { return answer(request); }, log_);
+  }
+
+  // All that upgrade_state() tells of, taken over from the program that ran in this process before.
+  Result<void> go_on(const Continuation& continuation) {
+    const UpgradeState& state = continuation.state;
+    close_at_exec(descriptors_of(state));
+    began_ = state.began;
+    inbox_ = {UniqueFd(state.inbox_put), UniqueFd(state.inbox_take)};
+    for (const auto& of_one_address : state.listeners) {
+      auto& listeners = listeners_.emplace_back();
+      for (const SocketState& known : of_one_address) {
+        auto listener = net::adopt_listener(UniqueFd(known.socket));
+        if (!listener) return listener.error();
+        if (known.file) listener->file = net::SocketFile(*known.file);
+        listeners.push_back(std::move(*listener));
+      }
+    }
+    if (listeners_.size() != settings_.listen.size())
+      return error_because("there are listeners of " + std::to_string(listeners_.size()) + " addresses for " +
+                           std::to_string(settings_.listen.size()));
+    auto generation =
+        Generation::make(io_, state.pool.generation, settings_, settings_toml_, pointers_to(listeners_), inbox_);
+    if (!generation) return generation.error();
+    pool_.emplace(io_, std::move(*generation), log_, [this] { on_change(); });
+    if (auto adopted = pool_->adopt(state.pool, state.version); !adopted) return adopted;
+    if (state.control_socket) {
+      const auto& known = *state.control_socket;
+      serve_commands({{UniqueFd(known.socket), known.file ? net::SocketFile(*known.file) : net::SocketFile()},
+                      state.control_path});
+    }
+    service_manager_settings_ = state.service_manager;
+    service_manager_.emplace(service_manager_settings_, log_);
+    state_ = State::serving;
+    service_manager_->has_been_told(view());
+    return {};
+  }
+
+  // Nothing has been closed yet, so the former program finds all that it left.
+  int give_back(const Continuation& continuation, const Error& why) {
+    if (!continuation.former_program.is_open()) return 1;
+    const Error failure = go_back(continuation.former_program.get(), continuation.state_file.get(),
+                                  descriptors_of(continuation.state), why.text(), program_);
+    log_.error("cannot go back", {{"error", failure.text()}});
+    return 1;
+  }
+
+  // This program runs; its workers come with a reload. Or it runs again.
+  void finish_upgrade(Continuation& continuation) {
+    continuation.state_file.reset();
+    continuation.former_program.reset();
+    if (!continuation.returned_because.empty()) return pool_->fail_upgrade("return", continuation.returned_because);
+    log_.info("upgraded", {{"pool", settings_.app.name},
+                           {"from", continuation.state.version},
+                           {"to", STINT_VERSION},
+                           {"program", program_.file},
+                           {"next", "reloading"}});
+    reload(false);
+  }
+
+  // A new program shows in a child that it can go on, and then does, in this process.
+  Result<void> upgrade() {
+    if (state_ != State::serving) return error_because("the server is " + std::string(text_of(state_)));
+    if (pool_->is_upgrading()) return {};  // it is what was asked for
+    if (pool_->is_reloading()) return error_because("a reload is under way; try again when it is done");
+    pool_->begin_upgrade();
+    log_.info(
+        "upgrading",
+        {{"pool", settings_.app.name}, {"from", STINT_VERSION}, {"program", program_.file}, {"next", "rehearsing"}});
+    auto rehearsal = Rehearsal::start(io_, program_, upgrade_state(), rehearsal_limit,
+                                      [this](Result<std::string> version) { on_rehearsed(std::move(version)); });
+    if (rehearsal)
+      rehearsal_ = std::move(*rehearsal);
+    else
+      pool_->fail_upgrade("rehearsal", rehearsal.error().text());
+    return {};
+  }
+
+  void on_rehearsed(Result<std::string> version) {
+    rehearsal_.reset();
+    if (!version)
+      pool_->fail_upgrade("rehearsal", version.error().text());
+    else
+      ticks_to_upgrade_ = ticks_for_signals;
+    on_change();
+  }
+
+  void give_up_upgrade(std::string step, std::string why) {
+    if (!pool_->is_upgrading()) return;
+    rehearsal_.reset();
+    ticks_to_upgrade_ = 0;
+    hear_signals();
+    pool_->fail_upgrade(std::move(step), std::move(why));
+  }
+
+  // At each tick. Signals wait first, so that the last one that was caught has come out of the loop before the loop
+  // goes; and no operator is left in the middle of a word: those who come now wait in the socket's queue.
+  void upgrade_if_due() {
+    if (ticks_to_upgrade_ == 0) return;
+    hold_signals();
+    if (ticks_to_upgrade_ > 1) {
+      --ticks_to_upgrade_;
+      return;
+    }
+    if (command_server_ && command_server_->is_talking()) return;
+    ticks_to_upgrade_ = 0;
+    const Error error = replace_this_program(program_, upgrade_state());
+    pool_->fail_upgrade("exec", error.text());
+  }
+
+  UpgradeState upgrade_state() const {
+    UpgradeState state{.formats = own_formats(),
+                       .version = STINT_VERSION,
+                       .settings = settings_toml_,
+                       .began = began_,
+                       .service_manager = service_manager_settings_,
+                       .inbox_put = inbox_.put.get(),
+                       .inbox_take = inbox_.take.get(),
+                       .listeners = {},
+                       .control_socket = {},
+                       .control_path = {},
+                       .pool = pool_->state()};
+    for (const auto& of_one_address : listeners_) {
+      auto& sockets = state.listeners.emplace_back();
+      for (const net::Listener& listener : of_one_address)
+        sockets.push_back({listener.socket.get(), listener.file.id()});
+    }
+    if (command_server_) {
+      const control::CommandSocket& socket = command_server_->socket();
+      state.control_socket = {socket.fd(), socket.file()};
+      state.control_path = socket.path();
+    }
+    return state;
   }
 
   void wait_for_signal() {
@@ -148,6 +296,10 @@ class Supervisor::Server {
       case SIGUSR1:
         reopen_logs();
         break;
+      case SIGUSR2:
+        if (auto begun = upgrade(); !begun)
+          log_.warning("ignoring an upgrade", {{"pool", settings_.app.name}, {"error", begun.error().text()}});
+        break;
       case SIGTTIN:
         pool_->grow();
         break;
@@ -164,7 +316,8 @@ class Supervisor::Server {
       if (code) return;
       reap_others();
       pool_->tick();
-      service_manager_.tick(std::chrono::steady_clock::now());
+      upgrade_if_due();
+      service_manager_->tick(std::chrono::steady_clock::now());
       if (state_ == State::draining && std::chrono::steady_clock::now() >= drain_end_) stop("stop.drain_delay is over");
       if (end_limit_ && std::chrono::steady_clock::now() > *end_limit_) {
         log_.error("leaving workers behind that do not end", {{"pool", settings_.app.name}});
@@ -188,12 +341,15 @@ class Supervisor::Server {
   }
 
   void reap_others() {
-    for (const EndedChild& child : reap_other_children([this](pid_t pid) { return pool_->has_process(pid); }))
-      pool_->on_child_end(child.pid, child.exit);
+    const auto has_its_own = [this](pid_t pid) {
+      return pool_->has_process(pid) || (rehearsal_ && rehearsal_->pid() == pid);
+    };
+    for (const EndedChild& child : reap_other_children(has_its_own)) pool_->on_child_end(child.pid, child.exit);
   }
 
   // Reads the settings and starts a generation with them, or says why not. Nothing has changed before it takes over.
   void reload(bool only_settings) {
+    if (rehearsal_ || ticks_to_upgrade_ > 0) give_up_upgrade("superseded", "a reload has begun");
     auto fresh = read_settings_(settings_);
     if (!fresh) return pool_->refuse_reload("settings", "the settings are not valid", fresh.error().text());
     const auto& changes = fresh->changes;
@@ -287,6 +443,7 @@ class Supervisor::Server {
 
   // Stops as soon as those who send clients here know of it. Who has not yet served has none.
   void leave(const std::string& reason) {
+    give_up_upgrade("stop", "the server stops");
     const Duration delay = settings_.stop.drain_delay;
     if (state_ != State::serving || delay == Duration::zero()) return stop(reason);
     state_ = State::draining;
@@ -310,6 +467,7 @@ class Supervisor::Server {
   }
 
   void stop_at_once(const std::string& reason) {
+    give_up_upgrade("stop", "the server stops");
     state_ = State::stopping;
     log_.info("stopping at once", {{"reason", reason}, {"pool", settings_.app.name}});
     end_limit_ = std::chrono::steady_clock::now() + patience_after_kill;
@@ -340,20 +498,23 @@ class Supervisor::Server {
       log_.info("sources changed", {{"pool", settings_.app.name}, {"next", "reloading"}});
       reload(false);
     }
-    service_manager_.show({.state = state_,
-                           .reloads = pool_->reload_report().id,
-                           .is_reloading = pool_->is_reloading(),
-                           .failed_reload = pool_->reload_report().error,
-                           .ready = pool_->ready_count(),
-                           .workers = pool_->count(),
-                           .generation = pool_->generation()},
-                          settings_.stop.drain_delay + longest_stop());
+    service_manager_->show(view(), settings_.stop.drain_delay + longest_stop());
     if (state_ == State::stopping) reap_others();
     if (state_ == State::stopping && pool_->is_empty() && !is_finished_) {
       is_finished_ = true;
       if (!pool_->has_failed_start()) log_.info("stopped");
       io_.stop();
     }
+  }
+
+  ServiceView view() const {
+    return {.state = state_,
+            .reloads = pool_->reload_report().id,
+            .is_reloading = pool_->is_reloading(),
+            .failed_reload = pool_->reload_report().error,
+            .ready = pool_->ready_count(),
+            .workers = pool_->count(),
+            .generation = pool_->generation()};
   }
 
   static void add_pointers(const std::vector<net::Listener>& listeners, std::vector<const net::Listener*>& pointers) {
@@ -396,6 +557,10 @@ class Supervisor::Server {
       reload(order->only_settings);
       return json::serialize(json::object{{"ok", true}, {"id", pool_->reload_report().id}});
     }
+    if (std::holds_alternative<control::UpgradeCommand>(*command)) {
+      if (auto begun = upgrade(); !begun) return error_json(begun.error().text());
+      return json::serialize(json::object{{"ok", true}, {"id", pool_->reload_report().id}});
+    }
     if (!is_leaving(state_)) leave("stint stop");
     return json::serialize(json::object{{"ok", true}, {"pid", ::getpid()}});
   }
@@ -413,17 +578,20 @@ class Supervisor::Server {
 
   Settings settings_;
   std::string settings_toml_;
+  std::variant<FreshStart, Continuation> beginning_;
+  const Program program_;
   Listeners listeners_;       // of settings_.listen
   control::InboxEnds inbox_;  // held open here so that what waits in it outlives any worker
   Log& log_;
   const std::function<void()> reopen_own_log_;
-  ServiceManager service_manager_;
+  ServiceManagerSettings service_manager_settings_;
+  std::optional<ServiceManager> service_manager_;  // there from run() on
   const SettingsReader read_settings_;
   const std::string settings_file_;
   // During a reload: what counts when it takes over.
   FreshSettings pending_;
-  Listeners opened_;  // for it, of those addresses that are new
-  const TimePoint began_ = std::chrono::steady_clock::now();
+  Listeners opened_;                                    // for it, of those addresses that are new
+  TimePoint began_ = std::chrono::steady_clock::now();  // the server, which may be older than this program
 
   asio::io_context io_{1};
   asio::signal_set signals_{io_};
@@ -433,6 +601,8 @@ class Supervisor::Server {
   std::string watched_;  // the folder
   bool have_sources_changed_ = false;
   std::optional<CommandServer> command_server_;
+  std::unique_ptr<Rehearsal> rehearsal_;  // while there is one
+  unsigned ticks_to_upgrade_ = 0;         // 0: none is due
 
   State state_ = State::starting;
   TimePoint drain_end_{};               // while draining
@@ -440,15 +610,14 @@ class Supervisor::Server {
   bool is_finished_ = false;
 };
 
-Supervisor::Supervisor(const Settings& settings, std::string settings_toml, Listeners listeners,
-                       ServiceManagerSettings service_manager, Log& log, std::function<void()> reopen_own_log,
-                       SettingsReader read_settings, std::string settings_file)
-    : server_(std::make_unique<Server>(settings, std::move(settings_toml), std::move(listeners),
-                                       std::move(service_manager), log, std::move(reopen_own_log),
-                                       std::move(read_settings), std::move(settings_file))) {}
+Supervisor::Supervisor(const Settings& settings, std::string settings_toml,
+                       std::variant<FreshStart, Continuation> beginning, Program program, Log& log,
+                       std::function<void()> reopen_own_log, SettingsReader read_settings, std::string settings_file)
+    : server_(std::make_unique<Server>(settings, std::move(settings_toml), std::move(beginning), std::move(program),
+                                       log, std::move(reopen_own_log), std::move(read_settings),
+                                       std::move(settings_file))) {}
 
 Supervisor::~Supervisor() = default;
 
 int Supervisor::run() { return server_->run(); }
-
 }  // namespace stint::supervisor

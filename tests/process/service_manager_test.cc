@@ -142,6 +142,22 @@ TEST_CASE("a reload that fails is RELOADING and READY again, and the status says
   server.expect_clean_exit();
 }
 
+TEST_CASE("an upgrade is RELOADING and READY once, and the new program goes on speaking", "[process][upgrade]") {
+  NotifySocket manager;
+  ServerOptions options = managed_by(manager, 1);
+  options.environment.push_back("WATCHDOG_USEC=200000");
+  ServerProcess server(options);
+  server.wait_until_ready();
+  REQUIRE(eventually([&] { return manager.count("READY=1") == 1; }));
+  CHECK(server.command({"upgrade", "--wait"}).exit_code == 0);
+  CHECK(eventually([&] { return manager.count("READY=1\nSTATUS=serving, 1 of 1 workers ready, generation 2") == 1; }));
+  const std::size_t so_far = manager.count("WATCHDOG=1");
+  CHECK(eventually([&] { return manager.count("WATCHDOG=1") >= so_far + 5; }));
+  server.expect_clean_exit();
+  CHECK(manager.order() == "READY RELOADING READY STOPPING");
+  for (const Notice& notice : manager.heard()) CHECK(notice.sender == server.pid());
+}
+
 TEST_CASE("signs of life come as long as the server lives, and its status with each change", "[process]") {
   NotifySocket manager;
   ServerOptions options = managed_by(manager, 1);

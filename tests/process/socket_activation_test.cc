@@ -123,6 +123,24 @@ TEST_CASE("a reload keeps inherited sockets, and does without them, but cannot g
   server.expect_clean_exit();
 }
 
+TEST_CASE("an upgrade keeps inherited sockets and reloads with them", "[process][upgrade]") {
+  const ManagersSocket web("127.0.0.1:0"), more("127.0.0.1:0");
+  ServerOptions options;
+  options.listen = {"systemd:more", "systemd:web"};
+  options.sockets = {{"web", web.socket.get()}, {"more", more.socket.get()}, {"more", more.socket.get()}};
+  ServerProcess server(options);
+  server.wait_until_ready();
+  const auto listen = listen_of(server);
+  for (int i = 0; i < 2; ++i) {
+    CHECK(server.command({"upgrade", "--wait"}).exit_code == 0);
+    CHECK(listen_of(server) == listen);
+    for (const std::string& address : listen) CHECK(fetch(address, "/").status == 200);
+    CHECK(server.command({"reload", "--wait"}).exit_code == 0);
+    CHECK(listen_of(server) == listen);
+  }
+  server.expect_clean_exit();
+}
+
 TEST_CASE("an inherited socket that no listener names is closed, with a warning", "[process]") {
   const ManagersSocket web("127.0.0.1:0"), other("127.0.0.1:0");
   ServerOptions options;

@@ -89,6 +89,26 @@ TEST_CASE("a worker's words are left as they are, the first one included", "[cli
         Words{"worker", "--slot", "1", "--help", ""});
 }
 
+TEST_CASE("the words of an upgrade stand before those that started the server", "[cli]") {
+  const auto resume = parsed<Resume>({"resume", "12", "13", "serve", "site:app", "--workers", "4"});
+  CHECK(resume.state == 12);
+  CHECK(resume.former == 13);
+  CHECK(overrides_of(resume.serve.settings) ==
+        Words{"app.module=site:app (command line)", "app.workers.count=4 (--workers)"});
+  CHECK(parsed<Rehearse>({"rehearse", "12", "serve"}).state == 12);
+  CHECK(parsed<Return>({"return", "12", "no memory", "serve"}).why == "no memory");
+  CHECK(parsed<Upgrade>({"upgrade", "--wait"}).waits);
+
+  for (const Words& words : {Words{"resume"},
+                             {"resume", "1", "2"},
+                             {"resume", "x", "2", "serve"},
+                             {"rehearse", "serve"},
+                             {"return", "1", "why", "status"},
+                             {"resume", "1", "2", "resume", "1", "2", "serve"}}) {
+    CHECK_THAT(usage_error(words), Catch::Matchers::ContainsSubstring("is executed by Stint's supervisor only"));
+  }
+}
+
 TEST_CASE("help and version are answers", "[cli]") {
   parsed<Version>({"--version"});
   CHECK_THAT(parsed<Help>({"--help"}).text, Catch::Matchers::ContainsSubstring("recycle"));

@@ -11,6 +11,9 @@ TEST_CASE("every command comes back as it was asked", "[control]") {
   auto stop = decode_command(encode_command(StopCommand{}));
   REQUIRE(stop.has_value());
   CHECK(std::holds_alternative<StopCommand>(*stop));
+  auto upgrade = decode_command(encode_command(UpgradeCommand{}));
+  REQUIRE(upgrade.has_value());
+  CHECK(std::holds_alternative<UpgradeCommand>(*upgrade));
   auto all = decode_command(encode_command(RecycleCommand{}));
   REQUIRE(all.has_value());
   CHECK_FALSE(std::get<RecycleCommand>(*all).slot.has_value());

@@ -60,8 +60,10 @@ json::object fields_of(const Message& message) {
           },
           [](const Serve&) { return json::object{{"is", "serve"}}; },
           [](const Retire& retire) {
-            return json::object{
-                {"is", "retire"}, {"reason", wire_text(retire.reason, max_word)}, {"takes_rest", retire.takes_rest}};
+            return json::object{{"is", "retire"},
+                                {"reason", wire_text(retire.reason, max_word)},
+                                {"takes_rest", retire.takes_rest},
+                                {"takes_waiting", retire.takes_waiting}};
           },
           [](const AnnounceCloses&) { return json::object{{"is", "announce_closes"}}; },
           [](const ReopenLogs&) { return json::object{{"is", "reopen_logs"}}; },
@@ -91,7 +93,8 @@ Message message_of(const json::object& object) {
   if (is == "drained") return Drained{};
   if (is == "recycle_wanted") return RecycleWanted{text_at(object, "reason")};
   if (is == "serve") return Serve{};
-  if (is == "retire") return Retire{text_at(object, "reason"), object.at("takes_rest").as_bool()};
+  if (is == "retire")
+    return Retire{text_at(object, "reason"), object.at("takes_rest").as_bool(), object.at("takes_waiting").as_bool()};
   if (is == "announce_closes") return AnnounceCloses{};
   if (is == "reopen_logs") return ReopenLogs{};
   throw std::invalid_argument("unknown message '" + is + "'");

@@ -30,8 +30,12 @@ struct RecycleWanted {
 // supervisor → worker
 struct Serve {};  // a ready worker accepts from here on, and not before: its generation may fail meanwhile
 struct Retire {
-  std::string reason;       // "max_requests", "stop", … for the log
-  bool takes_rest = false;  // the last worker of a server that stops: accepts what waits in the listeners' queues first
+  std::string reason;  // "max_requests", "stop", … for the log
+  // Of a server that stops: nobody will take over, so what waits in the listeners' queues and in the inbox is taken
+  // first.
+  bool takes_rest = false;
+  // Some of its listeners go with its generation: what waits in their queues is taken first, and handed over.
+  bool takes_waiting = false;
 };
 struct AnnounceCloses {};  // each answer is its connection's last from now on: the server is going to stop
 struct ReopenLogs {};

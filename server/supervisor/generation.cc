@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+
 namespace stint::supervisor {
 
 Result<std::unique_ptr<Generation>> Generation::make(boost::asio::io_context& io, unsigned number,
@@ -16,10 +18,16 @@ Result<std::unique_ptr<Generation>> Generation::make(boost::asio::io_context& io
     if (!copy.is_open()) return system_error("share the listener " + listener->address.text());
     made->listeners.push_back({std::move(copy), listener->address, {}});
   }
-  made->spawner =
-      std::make_unique<Spawner>(io, made->listeners, inbox, settings.app, settings.http.max_connections);
+  made->spawner = std::make_unique<Spawner>(io, made->listeners, inbox, settings.app, settings.http.max_connections);
   if (auto prepared = made->spawner->prepare(settings_toml); !prepared) return prepared.error();
   return made;
+}
+
+bool Generation::listens_beyond(const Generation& other) const {
+  return std::any_of(listeners.begin(), listeners.end(), [&other](const net::Listener& own) {
+    return std::none_of(other.listeners.begin(), other.listeners.end(),
+                        [&own](const net::Listener& its) { return its.address == own.address; });
+  });
 }
 
 }  // namespace stint::supervisor

@@ -20,6 +20,9 @@ struct Generation {
   std::vector<net::Listener> listeners;
   std::unique_ptr<Spawner> spawner;  // uses `listeners`
 
+  // Whether it listens where `other` does not.
+  bool listens_beyond(const Generation& other) const;
+
   // `sockets` are duplicated. `inbox` and `io` outlive it.
   static Result<std::unique_ptr<Generation>> make(boost::asio::io_context& io, unsigned number,
                                                   const Settings& settings, const std::string& settings_toml,

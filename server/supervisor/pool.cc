@@ -326,7 +326,7 @@ void Pool::apply(const Retire& step, TimePoint now) {
                                 {"reason", worker->reason_text()},
                                 {"requests", worker->report().counts.requests}});
   // At a stop nobody is left to take what waits in the listeners' queues, so those who go take it first.
-  const control::Retire message{worker->reason_text(), step.cause == RetireCause::stop};
+  const control::Retire message{worker->reason_text(), step.cause == RetireCause::stop, step.takes_waiting};
   if (auto sent = worker->send(message); !sent && sent.error().code.value() != EPIPE)  // EPIPE: it is ending already
     log_.warning("cannot tell a worker to retire",
                  {{"pool", app().name},

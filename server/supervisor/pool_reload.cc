@@ -134,6 +134,7 @@ void Pool::take_over(TimePoint now) {
   for (auto& [id, worker] : workers_)
     if (is_coming(*worker)) let_serve(*worker);
   const unsigned old = serving_->number;
+  const bool lets_listeners_go = serving_->listens_beyond(*coming_);
   serving_ = std::move(coming_);
   reload_.reset();
   count_ = std::max(app().workers.count, 1U);
@@ -147,7 +148,7 @@ void Pool::take_over(TimePoint now) {
     if (worker->state() == WorkerState::booting)
       apply(Kill{id, KillCause::reload}, now);
     else
-      apply(Retire{id, RetireCause::reload}, now);
+      apply(Retire{id, RetireCause::reload, lets_listeners_go}, now);
   }
   finish_reload(now);
 }
@@ -193,7 +194,7 @@ void Pool::give_up_coming(TimePoint now) {
       continue;
     // One that still starts cannot read our message; one that is ready may be a canary with connections.
     if (worker->state() == WorkerState::ready)
-      apply(Retire{id, RetireCause::reload}, now);
+      apply(Retire{id, RetireCause::reload, given_up->listens_beyond(*serving_)}, now);
     else
       apply(Kill{id, KillCause::reload}, now);
   }

@@ -115,11 +115,13 @@ void Acceptor::resume_if_room() {
   if (const Result<void> watched = watch_all(); !watched.has_value()) try_again_later(watched.error());
 }
 
-void Acceptor::stop(bool takes_rest) {
-  if (takes_rest) {
-    for (const auto& door : doors_) accept_from(door->listener, UINT_MAX);
-    take_from_inbox(UINT_MAX);
-  }
+void Acceptor::take_what_waits() {
+  for (const auto& door : doors_) accept_from(door->listener, UINT_MAX);
+}
+
+void Acceptor::take_inbox() { take_from_inbox(UINT_MAX); }
+
+void Acceptor::stop() {
   pause();
   disarm();
   is_retrying_ = false;

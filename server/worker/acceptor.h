@@ -21,9 +21,11 @@ class Acceptor final : private Timed {
   Acceptor(std::vector<net::Listener> listeners, UniqueFd inbox_take, ConnectionServices& services);
 
   Result<void> start();
-  // Accepts no more, and lets the listeners and the inbox go. With `takes_rest`: first takes what waits there,
-  // because nobody else will.
-  void stop(bool takes_rest);
+  // Before stop(), where nobody else will: all that is in the listeners' queues, and in the inbox.
+  void take_what_waits();
+  void take_inbox();
+  // Accepts no more, and lets the listeners and the inbox go.
+  void stop();
   // After connections have gone: room again. Called by the worker between steps of its loop.
   void resume_if_room();
 

@@ -2,10 +2,12 @@
 
 namespace stint::worker {
 
-void Drain::begin(bool is_stopping) {
+void Drain::begin(bool is_stopping, bool takes_waiting) {
   if (!services_.is_draining) {
     // From here on nothing new enters; only what has begun remains.
-    acceptor_.stop(is_stopping);
+    if (is_stopping || takes_waiting) acceptor_.take_what_waits();
+    if (is_stopping) acceptor_.take_inbox();
+    acceptor_.stop();
     services_.is_draining = true;
     limit_.arm(*this, services_.loop.now());
   }

@@ -21,8 +21,9 @@ class Drain final : private Timed {
   }
 
   // `is_stopping`: no other worker will take over, so connections waiting in the listeners are taken first, and idle
-  // ones are closed after a second. A second call can only make it a stop.
-  void begin(bool is_stopping);
+  // ones are closed after a second. `takes_waiting`: those connections are taken first, and handed over, because
+  // a listener goes. A second call can only make it a stop.
+  void begin(bool is_stopping, bool takes_waiting = false);
   bool has_begun() const { return services_.is_draining; }
   bool is_over() const { return services_.is_draining && services_.table.is_empty(); }
 

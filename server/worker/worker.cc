@@ -194,7 +194,7 @@ void Worker::read_channel() {
       begin_to_serve();
     } else if (const auto* retire = std::get_if<control::Retire>(&**received)) {
       const bool is_first = !drain_->has_begun();
-      drain_->begin(retire->takes_rest);
+      drain_->begin(retire->takes_rest, retire->takes_waiting);
       if (is_first) tell(control::Draining{});
     } else if (std::holds_alternative<control::AnnounceCloses>(**received)) {
       services_->is_leaving = true;

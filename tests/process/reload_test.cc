@@ -243,6 +243,32 @@ TEST_CASE("a reload that supersedes another one takes its new listeners", "[proc
   site.server->expect_clean_exit();
 }
 
+TEST_CASE("who waits in the queue of a listener that a reload takes away is answered", "[process][reload]") {
+  auto folder = std::make_unique<TemporaryFolder>();
+  const std::string leaving = "unix:" + folder->file("leaving.sock");
+  Site site(2, "listen = [\"127.0.0.1:0\", \"" + leaving + "\"]\n", {}, {}, std::move(folder));
+  const auto old_workers = site.server->ready_workers();
+  // Workers that do not look: all who connect now wait in the kernel's queue.
+  for (const pid_t worker : old_workers) kill(worker, SIGSTOP);
+  std::vector<std::unique_ptr<HttpClient>> waiting;
+  for (int i = 0; i < 20; ++i) {
+    waiting.push_back(std::make_unique<HttpClient>(leaving));
+    if (i % 2 == 0) waiting.back()->send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  }
+  site.write_settings(2);
+  site.deploy(code(2));
+  CHECK(site.reload({}).exit_code == 0);
+  CHECK(eventually([&] { return site.server->log_count("generation takes over") == 1; }));
+  for (const pid_t worker : old_workers) kill(worker, SIGCONT);
+  for (int i = 0; i < 20; ++i) {
+    INFO(i);
+    if (i % 2 != 0) waiting[i]->send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    CHECK(waiting[i]->receive().body == "2");
+  }
+  CHECK(eventually([&] { return site.server->workers().size() == 2; }));
+  site.server->expect_clean_exit();
+}
+
 TEST_CASE("the supervisor does not grow with reloads", "[process][reload]") {
   Site site(1);
   const auto resident = [&] {

@@ -44,6 +44,8 @@ TEST_CASE("every message comes back as it was sent", "[control]") {
   CHECK(there_and_back(Retire{"max_requests", false}).reason == "max_requests");
   CHECK_FALSE(there_and_back(Retire{"max_requests", false}).takes_rest);
   CHECK(there_and_back(Retire{"stop", true}).takes_rest);
+  CHECK_FALSE(there_and_back(Retire{"stop", true}).takes_waiting);
+  CHECK(there_and_back(Retire{"reload", false, true}).takes_waiting);
 }
 
 TEST_CASE("a traceback that is too long keeps its two ends and fits a packet", "[control]") {
@@ -82,7 +84,7 @@ TEST_CASE("a cut in the middle of a character leaves valid text", "[control]") {
 TEST_CASE("a packet that is no message is an error", "[control]") {
   for (const char* packet :
        {"", "{", "[]", "7", "{}", R"({"is":7})", R"({"is":"nothing we know"})", R"({"is":"retire"})",
-        R"({"is":"retire","reason":7,"takes_rest":true})", R"({"is":"ready","steps":[7],"python":""})"}) {
+        R"({"is":"retire","reason":7,"takes_rest":true,"takes_waiting":true})", R"({"is":"ready","steps":[7],"python":""})"}) {
     CAPTURE(packet);
     CHECK_FALSE(decode(packet).has_value());
   }

@@ -72,6 +72,9 @@ struct TypeWriter {
   }
   std::string operator()(const Time& kind) const { return quantity(duration_pattern, kind.zero_is_none); }
   std::string operator()(const Size& kind) const { return quantity(size_pattern, kind.zero_is_none); }
+  std::string operator()(const Budget&) const {
+    return R"("anyOf": [{)" + quantity(size_pattern, false) + R"(}, {"const": "auto"}])";
+  }
   std::string operator()(const Level&) const { return one_of(log_level_names); }
   std::string operator()(const Targets&) const {
     return R"("type": "array", "items": {"type": "string", "pattern": "^/"})";

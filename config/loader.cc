@@ -45,6 +45,7 @@ std::optional<toml::table> parse_value(const std::string& text) {
 bool is_written_bare(const Kind& kind, const std::string& text) {
   if (text.starts_with('"') || text.starts_with('\'')) return false;
   if (std::holds_alternative<WorkerCount>(kind)) return text == "auto";
+  if (std::holds_alternative<Budget>(kind)) return true;
   return std::holds_alternative<Text>(kind) || std::holds_alternative<Time>(kind) ||
          std::holds_alternative<Size>(kind) || std::holds_alternative<Level>(kind) ||
          std::holds_alternative<Mask>(kind);

@@ -152,6 +152,10 @@ client's own field of that name. "": none.)"},
      R"(After TERM, INT or `stint stop` the server goes on for this long, so that a load balancer finds out and sends nobody
 any more: it accepts and answers, and each answer says `Connection: close`. A second signal ends the wait. 0: none.)"},
 
+    {"memory.budget", Budget{IN(memory.budget), 16_MiB, 65536_GiB}, R"("auto")", "", ChangeCost::nothing,
+     R"(What the workers may have together, in private memory: a size, or "auto", what the control group (memory.max) and the
+machine have left. Where a new generation does not fit into it beside the old one, a reload replaces worker by worker.)"},
+
     {"control.socket", Text{IN(control_socket), TextRule::socket_path}, R"("")", "", ChangeCost::restart,
      R"(Path of the socket that `stint status`, `recycle` and `stop` talk to. "": its default place, private to the user.)"},
 
@@ -181,6 +185,7 @@ constexpr Table table_table[] = {
     {"proxy", "Proxies and load balancers in front of Stint: whose word about the client counts."},
     {"static", "Files served without the application. One [[static]] for each folder."},
     {"stop", "What happens between the order to stop and the stop."},
+    {"memory", "Memory of all workers together."},
     {"control", "How `stint status` and its like reach the running server."},
     {"log", "What is written, and where."},
 };

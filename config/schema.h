@@ -71,6 +71,11 @@ struct Size {  // "64KiB"
   Bytes max;
   bool zero_is_none;
 };
+struct Budget {  // "2GiB", or "auto": 0 bytes, what there is
+  In<Bytes> in;
+  Bytes min;
+  Bytes max;
+};
 struct Limit {  // setrlimit(2): a size or a number, "inherit" or "unlimited"
   In<std::optional<std::uint64_t>> in;
   bool is_size;
@@ -101,7 +106,7 @@ struct Environment {  // { NAME = "value" }
 struct StaticRoots {  // [[static]], one table for each; its keys are static_columns
   In<std::vector<StaticSettings>> in;
 };
-using Kind = std::variant<Text, Number, Integer, Switch, WorkerCount, Time, Size, Limit, Mask, Level, Targets,
+using Kind = std::variant<Text, Number, Integer, Switch, WorkerCount, Time, Size, Budget, Limit, Mask, Level, Targets,
                           Listeners, Networks, ForwardedFields, Environment, StaticRoots>;
 
 // Is a value of this kind an array of strings?

@@ -42,6 +42,10 @@ struct ValueWriter {
     const Bytes size = value_of(kind.in, settings);
     return size.count == 0 ? "0" : toml_string(text_of(size));
   }
+  std::string operator()(const Budget& kind) const {
+    const Bytes size = value_of(kind.in, settings);
+    return size.count == 0 ? R"("auto")" : toml_string(text_of(size));
+  }
   std::string operator()(const Level& kind) const {
     return toml_string(log_level_names[static_cast<std::size_t>(value_of(kind.in, settings))]);
   }

@@ -154,6 +154,14 @@ struct ValueReader::ByKind {
     if (size) store(kind.in, std::optional(size->count));
   }
 
+  void operator()(const Budget& kind) {
+    if (node.value_exact<std::string>() == "auto") return store(kind.in, Bytes{});
+    const Size bounds{nullptr, kind.min, kind.max, false};
+    const auto size = quantity(bounds, Bytes{}, R"("auto" or a size such as "2GiB" (units B, KiB, MiB, GiB))",
+                               parse_size, meant_size);
+    if (size) store(kind.in, *size);
+  }
+
   void operator()(const Mask& kind) {
     const std::string what = R"(be "" or octal digits such as "0027", from "0000" to "0077")";
     const auto written = text(node, what);

@@ -125,6 +125,11 @@ struct StopSettings {
   bool operator==(const StopSettings&) const = default;
 };
 
+struct MemorySettings {
+  Bytes budget;  // private memory of all workers together; 0: what the control group and the machine have left
+  bool operator==(const MemorySettings&) const = default;
+};
+
 struct LogSettings {
   LogLevel level = LogLevel::info;
   std::string access;  // path, "-" (stdout) or "" (off)
@@ -141,6 +146,7 @@ struct Settings {
   ReloadSettings reload;
   std::vector<StaticSettings> static_roots;  // [[static]]
   StopSettings stop;
+  MemorySettings memory;
   std::string control_socket;  // [control] socket; empty: the default place
   LogSettings log;
   bool operator==(const Settings&) const = default;

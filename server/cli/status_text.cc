@@ -109,6 +109,8 @@ std::string running_text(const json::array& workers, std::chrono::milliseconds s
   return "\n" + table_text(rows, {false, false, false, false, true, true});
 }
 
+std::string generation_text(const json::value& number) { return "generation " + text_of(number); }
+
 }  // namespace
 
 std::string text_of(const json::value& value) {
@@ -130,8 +132,11 @@ std::string reload_text(const json::object& reload) {
       if (!text.ends_with('\n')) text += "\n";
     }
     if (!upgrade_from.empty() && !has_new_program) return text + "version " + upgrade_from + " goes on\n";
+    if (reload.at("has_taken_over").as_bool())
+      return text + generation_text(reload.at("to")) + " serves with some workers; the others are of " +
+             generation_text(reload.at("from")) + " until they can be replaced\n";
     if (has_new_program) text += "the new program runs, with the workers of version " + upgrade_from + "\n";
-    return text + "generation " + text_of(reload.at("from")) + " goes on\n";
+    return text + generation_text(reload.at("from")) + " goes on\n";
   }
   for (const json::value& value : reload.at("changes").as_array()) {
     const json::object& change = value.as_object();
@@ -140,7 +145,10 @@ std::string reload_text(const json::object& reload) {
             (needs_restart ? ": counts after a restart" : "") + "\n";
   }
   const bool is_new = reload.at("from") != reload.at("to");
-  const std::string generation = "generation " + text_of(reload.at("to"));
+  const std::string generation = generation_text(reload.at("to"));
+  if (const auto beside = reload.at("beside").to_number<unsigned>(); beside != 0)
+    text += "not enough memory for both generations: " + std::to_string(beside) +
+            " beside the old workers, then one by one\n";
   if (!upgrade_from.empty() && !has_new_program) return text + "the new program rehearses\n";
   if (has_new_program) text = "upgraded from version " + upgrade_from + "\n" + text;
   if (state != "done") return text + generation + " is starting\n";

@@ -13,6 +13,7 @@ Result<std::unique_ptr<Generation>> Generation::make(boost::asio::io_context& io
   auto made = std::make_unique<Generation>();
   made->number = number;
   made->app = settings.app;
+  made->memory = settings.memory;
   for (const net::Listener* listener : sockets) {
     UniqueFd copy(::fcntl(listener->socket.get(), F_DUPFD_CLOEXEC, 0));
     if (!copy.is_open()) return system_error("share the listener " + listener->address.text());

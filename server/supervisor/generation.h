@@ -17,6 +17,7 @@ namespace stint::supervisor {
 struct Generation {
   unsigned number = 1;
   AppSettings app;
+  MemorySettings memory;
   std::vector<net::Listener> listeners;
   std::unique_ptr<Spawner> spawner;  // uses `listeners`
 

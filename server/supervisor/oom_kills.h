@@ -34,7 +34,4 @@ class OomKills {
 // nullopt: there is no such line.
 std::optional<std::uint64_t> parse_oom_kills(std::string_view text);
 
-// The path of the v2 cgroup in /proc/self/cgroup; empty: none.
-std::string parse_own_cgroup(std::string_view text);
-
 }  // namespace stint::supervisor

@@ -199,7 +199,8 @@ void Pool::stop_at_once() {
 unsigned Pool::ready_count() const {
   std::set<unsigned> slots;
   for (const auto& [id, worker] : workers_)
-    if (worker->state() == WorkerState::ready && worker->generation() == serving_->number) slots.insert(worker->slot());
+    if (worker->state() == WorkerState::ready && (worker->generation() == serving_->number || is_former(*worker)))
+      slots.insert(worker->slot());
   return static_cast<unsigned>(slots.size());
 }
 
@@ -257,7 +258,7 @@ PoolView Pool::draw() const {
     } else if (is_coming(*worker)) {
       slot.coming = worker->view();
       slot.coming->is_coming = true;
-    } else if (worker->generation() != serving_->number) {
+    } else if (worker->generation() != serving_->number && !is_former(*worker)) {
       continue;  // killed with its generation; its exit is awaited
     } else if (!slot.current)
       slot.current = worker->view();
@@ -326,7 +327,8 @@ void Pool::apply(const Retire& step, TimePoint now) {
                                 {"reason", worker->reason_text()},
                                 {"requests", worker->report().counts.requests}});
   // At a stop nobody is left to take what waits in the listeners' queues, so those who go take it first.
-  const control::Retire message{worker->reason_text(), step.cause == RetireCause::stop, step.takes_waiting};
+  const control::Retire message{worker->reason_text(), step.cause == RetireCause::stop,
+                                worker->generation() != serving_->number && lets_listeners_go_};
   if (auto sent = worker->send(message); !sent && sent.error().code.value() != EPIPE)  // EPIPE: it is ending already
     log_.warning("cannot tell a worker to retire",
                  {{"pool", app().name},
@@ -443,7 +445,8 @@ void Pool::on_message(WorkerHandle& worker, const control::Message& message, Tim
 void Pool::on_start_failed(const WorkerHandle& worker, const LoadFailure& failure) {
   if (is_stopping_) return;
   if (is_coming(worker)) return roll_back(failure.step, failure.summary, failure.traceback);
-  if (worker.generation() != serving_->number) return;  // of a generation that has been given up
+  if (worker.record().is_given_up) return;
+  note_failed_replacement(worker, failure.step, failure.summary, failure.traceback);
   log_.write(LogLevel::error, has_been_ready_ ? "worker failed to start" : "cannot start",
              {{"pool", app().name},
               {"worker", worker.slot()},
@@ -479,7 +482,7 @@ void Pool::on_exit(WorkerId id) {
                                     : "start",
               early_end_text(*worker, *exit), "");
   }
-  const bool was_given_up = worker->generation() != serving_->number && !was_retiring;
+  const bool was_given_up = worker->record().is_given_up && !was_retiring;
   worker->move(WorkerEvent::exited, now);
 
   if (was_given_up) {
@@ -495,6 +498,7 @@ void Pool::on_exit(WorkerId id) {
     log_exit(*worker, *exit, is_orderly, is_stopping_ ? "stopping" : "it was retiring");
   } else {
     ++restarts_;
+    if (!worker->was_ready()) note_failed_replacement(*worker, "start", early_end_text(*worker, *exit), "");
     const Duration delay = back_off(worker->slot(), worker->report().counts.requests > 0, now);
     log_killers(*worker, now);
     log_exit(*worker, *exit, false,

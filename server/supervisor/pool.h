@@ -3,6 +3,7 @@
 #pragma once
 
 #include "server/supervisor/generation.h"
+#include "server/supervisor/memory_budget.h"
 #include "server/supervisor/oom_kills.h"
 #include "server/supervisor/reload.h"
 #include "server/supervisor/reload_report.h"
@@ -124,6 +125,10 @@ class Pool {
   void give_up_coming(TimePoint now);
   void end_report(ReloadReport::State state);
   bool is_coming(const WorkerHandle& worker) const;
+  bool is_former(const WorkerHandle& worker) const;
+  MemoryView draw_memory() const;
+  void note_failed_replacement(const WorkerHandle& worker, const std::string& step, const std::string& error,
+                               const std::string& detail);
   bool has_stopped_accepting(const WorkerHandle& worker, TimePoint now) const;
   void let_serve(WorkerHandle& worker);
   void note_steps(const std::vector<StartStep>& steps, TimePoint::duration took);
@@ -155,6 +160,7 @@ class Pool {
   TimePoint reload_began_{};
   unsigned last_generation_;
   unsigned count_;
+  bool lets_listeners_go_ = false;  // workers of other generations than the serving one listen where it does not
   bool is_stopping_ = false;
   bool announces_closes_ = false;
   bool has_been_ready_ = false;  // any worker, ever

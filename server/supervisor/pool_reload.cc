@@ -1,10 +1,12 @@
 // The reload's part of Pool: draws what Reload asks about, does what it decides, and tells what came of it. The rest of
 // Pool is in pool.cc.
+#include "server/supervisor/memory_budget.h"
 #include "server/supervisor/pool.h"
 #include "stint/assert.h"
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 #include <utility>
 
 namespace stint::supervisor {
@@ -15,6 +17,12 @@ namespace {
 constexpr auto long_call = std::chrono::milliseconds(5);
 
 }  // namespace
+
+// Of the generation before, and it still serves.
+bool Pool::is_former(const WorkerHandle& worker) const {
+  return worker.generation() != serving_->number && !is_coming(worker) && !worker.record().is_given_up &&
+         worker.state() != WorkerState::retiring && !worker.killed();
+}
 
 bool Pool::is_coming(const WorkerHandle& worker) const {
   return coming_ != nullptr && worker.generation() == coming_->number;
@@ -45,11 +53,32 @@ void Pool::reload(std::unique_ptr<Generation> generation, const ReloadSettings& 
   coming_ = std::move(generation);
   on_take_over_ = std::move(on_take_over);
   const unsigned count = std::max(coming_->app.workers.count, 1U);
-  reload_.emplace(count, settings);
+  const unsigned beside = std::max(workers_that_fit(draw_memory()), 1U);
+  reload_.emplace(count, beside, settings);
   if (slots_.size() < count) slots_.resize(count);
   log_.info("reloading",
             {{"pool", app().name}, {"gen", coming_->number}, {"workers", count}, {"changes", report_.changes.size()}});
+  if (beside < count) {
+    report_.beside = beside;
+    log_.warning("not enough memory for both generations",
+                 {{"pool", app().name},
+                  {"workers", count},
+                  {"beside", beside},
+                  {"next", "they start, and replace the other old workers one after the other"}});
+  }
   advance();
+}
+
+// What one more worker needs: as much as the largest of those there are.
+MemoryView Pool::draw_memory() const {
+  MemoryView view{.budget = coming_->memory.budget, .used = {}, .available = available_memory(), .per_worker = {}};
+  for (const auto& [id, worker] : workers_) {
+    const auto use = process_use_of(worker->pid());
+    if (!use) continue;
+    view.used.count += use->private_memory.count;
+    view.per_worker.count = std::max(view.per_worker.count, use->private_memory.count);
+  }
+  return view;
 }
 
 void Pool::refuse_reload(std::string step, std::string error, std::string detail) {
@@ -129,26 +158,34 @@ void Pool::serve_canaries() {
     if (is_coming(*worker)) let_serve(*worker);
 }
 
-// From here on the coming generation is the one that serves. It accepts before the old one stops to.
+// From here on the coming generation is the one that serves. It accepts before the old one stops to. An old worker
+// whose slot has no new one yet serves on until it has: then it is replaced as by recycling.
 void Pool::take_over(TimePoint now) {
+  std::set<unsigned> renewed;
   for (auto& [id, worker] : workers_)
-    if (is_coming(*worker)) let_serve(*worker);
-  const unsigned old = serving_->number;
-  const bool lets_listeners_go = serving_->listens_beyond(*coming_);
+    if (is_coming(*worker)) {
+      let_serve(*worker);
+      renewed.insert(worker->slot());
+    }
+  lets_listeners_go_ = serving_->listens_beyond(*coming_);
   serving_ = std::move(coming_);
   reload_.reset();
   count_ = std::max(app().workers.count, 1U);
   for (Slot& slot : slots_) slot = {};
   report_.state = ReloadReport::State::passing;
+  report_.has_taken_over = true;
   log_.info("generation takes over",
             {{"pool", app().name}, {"gen", serving_->number}, {"workers", count_}, {"took", now - reload_began_}});
   std::exchange(on_take_over_, {})();
   for (auto& [id, worker] : workers_) {
-    if (worker->generation() != old || worker->state() == WorkerState::retiring || worker->killed()) continue;
+    if (!is_former(*worker)) continue;
+    const bool has_heir = worker->slot() > count_ || renewed.contains(worker->slot());
     if (worker->state() == WorkerState::booting)
       apply(Kill{id, KillCause::reload}, now);
+    else if (worker->state() == WorkerState::ready && !has_heir)
+      worker->want_replacement(RecycleReason::reload);
     else
-      apply(Retire{id, RetireCause::reload, lets_listeners_go}, now);
+      apply(Retire{id, RetireCause::reload}, now);
   }
   finish_reload(now);
 }
@@ -161,6 +198,21 @@ void Pool::finish_reload(TimePoint now) {
   }
   end_report(ReloadReport::State::done);
   log_.info("reloaded", {{"pool", app().name}, {"gen", serving_->number}, {"took", report_.took}});
+}
+
+// The new generation serves with those that fitted beside the old ones, and one that should replace another old one has
+// failed. That one goes on, and the pool tries again; whoever waits for the reload hears of it now.
+void Pool::note_failed_replacement(const WorkerHandle& worker, const std::string& step, const std::string& error,
+                                   const std::string& detail) {
+  if (report_.state != ReloadReport::State::passing) return;
+  const bool replaces_former = std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+    return entry.second->slot() == worker.slot() && is_former(*entry.second);
+  });
+  if (!replaces_former) return;
+  report_.step = step;
+  report_.error = error;
+  report_.detail = detail;
+  end_report(ReloadReport::State::failed);
 }
 
 // Said so, or in a call since before it was told: it looks for orders when the call ends, and before the next request.
@@ -189,12 +241,14 @@ void Pool::give_up_coming(TimePoint now) {
   const std::unique_ptr<Generation> given_up = std::move(coming_);
   reload_.reset();
   on_take_over_ = {};
+  lets_listeners_go_ = given_up->listens_beyond(*serving_);
   for (auto& [id, worker] : workers_) {
+    if (worker->generation() == given_up->number) worker->mark_given_up();
     if (worker->generation() != given_up->number || worker->state() == WorkerState::retiring || worker->killed())
       continue;
     // One that still starts cannot read our message; one that is ready may be a canary with connections.
     if (worker->state() == WorkerState::ready)
-      apply(Retire{id, RetireCause::reload, given_up->listens_beyond(*serving_)}, now);
+      apply(Retire{id, RetireCause::reload}, now);
     else
       apply(Kill{id, KillCause::reload}, now);
   }

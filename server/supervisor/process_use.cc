@@ -1,5 +1,6 @@
 #include "server/supervisor/process_use.h"
 
+#include "server/supervisor/kernel_text.h"
 #include "stint/unique_fd.h"
 
 #include <dirent.h>
@@ -8,7 +9,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <charconv>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -19,24 +19,11 @@ namespace {
 
 std::string place(pid_t pid, const char* what) { return "/proc/" + std::to_string(pid) + "/" + what; }
 
-// The number behind "\nRssAnon:".
-std::optional<std::uint64_t> number_of(std::string_view text, std::string_view name) {
-  const std::size_t found = text.find(name);
-  if (found == std::string_view::npos) return std::nullopt;
-  text.remove_prefix(found + name.size());
-  const std::size_t digits = text.find_first_not_of(" \t");
-  if (digits == std::string_view::npos) return std::nullopt;
-  std::uint64_t number = 0;
-  const auto [end, code] = std::from_chars(text.data() + digits, text.data() + text.size(), number);
-  if (code != std::errc()) return std::nullopt;
-  return number;
-}
-
 }  // namespace
 
 std::optional<ProcessUse> parse_process_status(std::string_view text) {
-  const auto memory = number_of(text, "\nRssAnon:");  // in KiB
-  const auto threads = number_of(text, "\nThreads:");
+  const auto memory = number_behind(text, "RssAnon:");  // in KiB
+  const auto threads = number_behind(text, "Threads:");
   if (!memory || !threads) return std::nullopt;
   return ProcessUse{{*memory * 1024}, static_cast<unsigned>(*threads)};
 }

@@ -26,13 +26,13 @@ Reload::Decision Reload::next(const ComingView& coming, TimePoint now) {
         return {};
       }
       if (now < settled_at_) return {};
-      if (wanted_ == count_) return {Kind::take_over, {}};
+      if (!has_canary() || has_served_canaries_) return {Kind::take_over, {}};
       phase_ = Phase::canary;
       has_served_canaries_ = true;
       return {Kind::serve_canaries, {}};
     case Phase::canary:
       if (coming.requests < settings_.canary.requests) return {};
-      wanted_ = count_;
+      wanted_ = beside_;
       phase_ = Phase::starting;
       return {};
   }

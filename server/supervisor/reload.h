@@ -6,6 +6,9 @@
 //      └──all ready (no canaries)──> settling ──────────────────────────────> take over <──────────┘
 //   any of them ──a worker of the new generation fails, too many errors──> rolled back
 //
+// Where not all fit into memory beside the old ones, as many as do show that the generation starts, and take over; the
+// rest replaces the other old workers as recycling does, one after the other.
+//
 // Safety:   until the take-over no client sees the new generation, but for what canaries answer.
 //           After a roll-back the old generation is as it was.
 // Progress: starting ends by startup_timeout (a worker that is late fails the reload); settling by its time; canary
@@ -16,6 +19,7 @@
 #include "stint/settings.h"
 #include "stint/worker_report.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -39,9 +43,12 @@ class Reload {
     std::string why;  // roll_back
   };
 
-  // `count`: slots of the coming generation.
-  Reload(unsigned count, const ReloadSettings& settings)
-      : count_(count), settings_(settings), wanted_(has_canary() ? settings.canary.workers : count) {}
+  // `count`: slots of the coming generation; `beside`, at least 1: workers that fit beside the old ones.
+  Reload(unsigned count, unsigned beside, const ReloadSettings& settings)
+      : count_(count),
+        beside_(std::min(count, beside)),
+        settings_(settings),
+        wanted_(has_canary() ? std::min(settings.canary.workers, beside_) : beside_) {}
 
   Decision next(const ComingView& coming, TimePoint now);
 
@@ -53,6 +60,7 @@ class Reload {
   bool has_canary() const { return settings_.canary.workers > 0 && settings_.canary.workers < count_; }
 
   const unsigned count_;
+  const unsigned beside_;
   const ReloadSettings settings_;
   unsigned wanted_;
   Phase phase_ = Phase::starting;

@@ -26,6 +26,8 @@ struct ReloadReport {
   std::string upgrade_from;      // version that ran when an upgrade began; empty: no upgrade
   bool has_new_program = false;  // and the new one runs
   std::vector<SettingsChange> changes;
+  bool has_taken_over = false;   // also when it failed: the rest of the old workers is replaced as soon as that works
+  unsigned beside = 0;           // workers of it that fit into memory beside the old ones, where not all did; else 0
   unsigned started = 0;          // workers
   std::string step;              // failed: "rehearsal", "settings", "listen", "import", "warmup", "canary", …
   std::string error;             // failed: one line

@@ -80,7 +80,6 @@ struct Start {
 struct Retire {
   WorkerId worker{};
   RetireCause cause{};
-  bool takes_waiting = false;  // what waits in the queues of listeners that go with it; the Pool's own step at a reload
 };
 struct Kill {
   WorkerId worker{};

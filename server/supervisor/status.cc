@@ -114,6 +114,8 @@ json::object json_of(const ReloadReport& report) {
       {"phase", report.phase},
       {"upgrade_from", report.upgrade_from},
       {"has_new_program", report.has_new_program},
+      {"has_taken_over", report.has_taken_over},
+      {"beside", report.beside},
       {"started", report.started},
       {"changes", std::move(changes)},
       {"step", report.step},

@@ -43,6 +43,7 @@ struct WorkerRecord {
   bool is_serving = false;
   bool is_draining = false;
   bool is_keeper_lost = false;
+  bool is_given_up = false;  // its generation will never serve
 };
 
 class WorkerHandle {
@@ -76,6 +77,7 @@ class WorkerHandle {
   bool is_serving() const { return record_.is_serving; }  // it has been told to accept
   void mark_draining() { record_.is_draining = true; }
   bool is_draining() const { return record_.is_draining; }  // it has said that it accepts no more
+  void mark_given_up() { record_.is_given_up = true; }
   void mark_keeper_lost() { record_.is_keeper_lost = true; }
   void note_use(const ProcessUse& use) { use_ = use; }
   void note_descriptors(unsigned open) { descriptors_ = open; }

@@ -5,8 +5,10 @@
 #include <boost/json/value.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <filesystem>
+#include <thread>
 
 namespace stint::test {
 namespace {
@@ -266,6 +268,92 @@ TEST_CASE("who waits in the queue of a listener that a reload takes away is answ
     CHECK(waiting[i]->receive().body == "2");
   }
   CHECK(eventually([&] { return site.server->workers().size() == 2; }));
+  site.server->expect_clean_exit();
+}
+
+// Each worker has 40 MiB of its own, and one fits beside the three.
+std::string large_code(int version, const std::string& more = "") {
+  return code(version, "HELD = b'x' * (40 << 20)\n" + more);
+}
+const char* const room_for_one = "[memory]\nbudget = \"210MiB\"\n";
+
+TEST_CASE("where two generations do not fit into memory a reload goes slot by slot", "[process][reload]") {
+  if (!has_honest_memory) return;
+  Site site(3, room_for_one);
+  site.deploy(large_code(2));
+  REQUIRE(site.reload().exit_code == 0);  // beside small ones, all fit
+  CHECK(site.server->log_count("not enough memory") == 0);
+  CHECK(eventually([&] { return site.server->workers().size() == 3; }));
+
+  Load load;
+  load.address = site.server->address();
+  load.requests = 1'000'000'000;
+  load.connections = 4;
+  load.pause = std::chrono::milliseconds(1);
+  BackgroundLoad kept_alive(load);
+  load.answers_per_connection = 3;
+  BackgroundLoad short_lived(load);
+  std::atomic<bool> is_over = false;
+  std::size_t most = 0;
+  std::thread watching([&] {
+    while (!is_over) {
+      std::size_t living = 0;
+      for (const auto& worker : site.server->workers()) living += worker.state != "retiring" ? 1 : 0;
+      most = std::max(most, living);
+    }
+  });
+  for (int version = 3; version <= 4; ++version) {
+    site.deploy(large_code(version));
+    const CommandResult reloaded = site.reload();
+    INFO(reloaded.error << reloaded.output << site.server->log());
+    CHECK(reloaded.exit_code == 0);
+    CHECK_THAT(reloaded.output, ContainsSubstring("not enough memory for both generations: 1 beside the old workers"));
+    for (int i = 0; i < 20; ++i) CHECK(site.version() == std::to_string(version));
+    CHECK(eventually([&] { return site.server->workers().size() == 3; }));
+  }
+  is_over = true;
+  watching.join();
+  CHECK(most == 4);
+  for (BackgroundLoad* each : {&kept_alive, &short_lived}) {
+    const LoadReport report = each->stop();
+    INFO(report.text());
+    CHECK(report.failures() == 0);
+    CHECK(report.answers > 0);
+  }
+
+  // What is broken shows with the first, before anything has changed.
+  const auto before = site.server->ready_workers();
+  site.deploy("import no_such_module_of_ours\n");
+  const CommandResult broken = site.reload();
+  CHECK(broken.exit_code == 1);
+  CHECK_THAT(broken.error, ContainsSubstring("generation 4 goes on"));
+  CHECK(site.server->ready_workers() == before);
+  site.server->expect_clean_exit();
+}
+
+TEST_CASE("a reload slot by slot that fails in the middle says so, and goes on when it can", "[process][reload]") {
+  if (!has_honest_memory) return;
+  Site site(3, room_for_one);
+  site.deploy(large_code(2));
+  REQUIRE(site.reload().exit_code == 0);
+  const std::string first = site.server->folder().file("first");
+  site.deploy(large_code(
+      3, "if os.path.exists('" + first + "'): raise RuntimeError('once only')\nopen('" + first + "', 'w').close()\n"));
+  const CommandResult reloaded = site.reload();
+  INFO(reloaded.error << reloaded.output << site.server->log());
+  CHECK(reloaded.exit_code == 1);
+  CHECK_THAT(reloaded.error, ContainsSubstring("reload failed: import: RuntimeError: once only"));
+  CHECK_THAT(reloaded.error,
+             ContainsSubstring("generation 3 serves with some workers; the others are of generation 2"));
+  CHECK(site.server->ready_workers().size() == 3);
+  for (int i = 0; i < 20; ++i) CHECK(fetch(site.server->address(), "/").status == 200);
+
+  site.deploy(large_code(4));
+  CHECK(eventually([&] {
+    const auto workers = site.server->status().at("pool").at("workers").as_array();
+    return std::all_of(workers.begin(), workers.end(),
+                       [](const boost::json::value& worker) { return worker.at("generation").to_number<int>() == 3; });
+  }));
   site.server->expect_clean_exit();
 }
 

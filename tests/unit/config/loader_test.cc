@@ -151,6 +151,10 @@ TEST_CASE("each wrong key or value is told with its place, and what was probably
        {R"(site.toml:3:9: 'app.umask' must be "" or octal digits such as "0027", from "0000" to "0077", not 27)"}},
       {app + "nice = 20\n", {"site.toml:3:8: 'app.nice' must be a whole number from -20 to 19, not 20"}},
       {app + "nice = \"low\"\n", {"site.toml:3:8: 'app.nice' must be a whole number from -20 to 19, not \"low\""}},
+      {app + "[memory]\nbudget = \"some\"\n",
+       {R"(site.toml:4:10: 'memory.budget' must be "auto" or a size such as "2GiB" (units B, KiB, MiB, GiB), not "some")"}},
+      {app + "[memory]\nbudget = 0\n",
+       {R"(site.toml:4:10: 'memory.budget' must be "auto" or a size such as "2GiB" (units B, KiB, MiB, GiB), not 0)"}},
       {app + "[app.limits]\nmemory = \"1GB\"\n",
        {R"(site.toml:4:10: 'app.limits.memory' must be "unlimited", "inherit" or a size such as "1GiB" )"
         R"((units B, KiB, MiB, GiB), not "1GB"; did you mean "1GiB"?)"}},

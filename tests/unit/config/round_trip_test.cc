@@ -45,6 +45,7 @@ Settings far_from_defaults() {
              "X-Remote-User"};
   s.static_roots = {{"/static/", "/srv/static"}, {"/media/", "/srv/media", true}};
   s.stop.drain_delay = 15s;
+  s.memory.budget = 2_GiB;
   s.control_socket = "/run/c.sock";
   s.log = {LogLevel::error, "/var/log/a", "%h \"%{User-Agent}i\"", "/var/log/e"};
   return s;

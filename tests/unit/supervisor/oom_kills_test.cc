@@ -1,5 +1,7 @@
 #include "server/supervisor/oom_kills.h"
 
+#include "server/supervisor/kernel_text.h"
+
 #include "tests/support/catch.h"
 
 #include <unistd.h>

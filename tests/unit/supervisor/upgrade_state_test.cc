@@ -37,7 +37,8 @@ UpgradeState full_state() {
                       .channel_lost_at = TimePoint(4s),
                       .is_serving = true,
                       .is_draining = true,
-                      .is_keeper_lost = true};
+                      .is_keeper_lost = true,
+                      .is_given_up = true};
   WorkerCounts counts{.requests = ~std::uint64_t{0},
                       .server_errors = 2,
                       .failures = 3,

@@ -1,6 +1,7 @@
-"""Deploy after deploy on Stint under load, good ones, broken ones and changes of settings. Exit code 1 when one is noticed.
+"""Deploy after deploy on Stint under load: good ones, broken ones, changes of settings, upgrades of Stint itself. Exit code
+1 when one is noticed.
 
-    bench/soak_reloads.py --stint build/release/stint [--reloads N] [--broken N] [--settings N] [--all N]
+    bench/soak_reloads.py --stint build/release/stint [--reloads N] [--broken N] [--settings N] [--upgrades N] [--all N]
 
 A Django site (apps/versioned_site.py) on two workers; kept-alive, pipelined and new connections over TCP and a unix socket,
 all the time. Bounds: no failed request and no unannounced close; the old version answers no request that was sent after
@@ -12,6 +13,7 @@ Prints Markdown. Standard library only.
 import argparse
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -68,7 +70,9 @@ SETTINGS = [
 
 class Site(strict.Running):
     def __init__(self, stint, folder):
-        self.stint = stint
+        self.stint = folder / "bin/stint"
+        self.built = stint
+        self.install()
         self.port = run.free_port()
         self.folder = folder
         self.version = 1
@@ -76,7 +80,7 @@ class Site(strict.Running):
         self.problems = []
         deploys.make_site(folder)
         self.write_settings()
-        self.start([str(stint), "serve", "-c", str(folder / "stint.toml")], folder / "stint.log", folder)
+        self.start([str(self.stint), "serve", "-c", str(folder / "stint.toml")], folder / "stint.log", folder)
 
     @property
     def addresses(self):
@@ -94,7 +98,10 @@ class Site(strict.Running):
             raise run.Unusable(f"does not start: {self.log.read_text(errors='replace')[-400:]}")
 
     def reload(self, *options):
-        command = [self.stint, "reload", "--wait", *options, "--socket", self.folder / "control.sock"]
+        return self.run("reload", "--wait", *options)
+
+    def run(self, *words):
+        command = [self.stint, *words, "--socket", self.folder / "control.sock"]
         return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
     def must(self, holds, what):
@@ -125,6 +132,25 @@ class Site(strict.Running):
         count = values.get("count", 2)
         same = strict.wait_until(lambda: len(strict.ready_workers(self.stint, self.folder)) >= count)
         self.must(same, f"settings, {name}: there are not {count} workers")
+
+    def install(self):
+        """Stint and its modules for Python, as a package manager exchanges them."""
+        self.stint.parent.mkdir(exist_ok=True)
+        for file in self.built.parent.glob("stint-embed-*.so"):
+            shutil.copy(file, self.stint.parent / f"{file.name}.new")
+            (self.stint.parent / f"{file.name}.new").rename(self.stint.parent / file.name)
+        shutil.copy(self.built, self.stint.with_suffix(".new"))
+        self.stint.with_suffix(".new").rename(self.stint)
+
+    def upgrade(self):
+        self.version += 1
+        deploys.deploy(self.folder, self.version)
+        self.install()
+        done = self.run("upgrade", "--wait")
+        self.returned_at[self.version] = time.monotonic()
+        self.must(done.returncode == 0, f"upgrade with version {self.version}: {done.stderr}")
+        runs = os.path.samefile(f"/proc/{self.process.pid}/exe", self.stint)
+        self.must(runs, "upgrade: the supervisor does not run the new program")
 
     def resident_kib(self):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -206,7 +232,9 @@ def soak(options, site):
     rest = options.all - (site.version - first)
     if rest > 0:
         phases.append(under_load(site, options, "reload", rest, lambda _: site.deploy()))
-    return phases, site.resident_kib() - resident, site.version - first
+    growth, reloads = site.resident_kib() - resident, site.version - first
+    phases.append(under_load(site, options, "upgrade", options.upgrades, lambda _: site.upgrade()))
+    return phases, growth, reloads
 
 
 def arguments():
@@ -215,9 +243,10 @@ def arguments():
     parser.add_argument("--reloads", type=int, default=50)
     parser.add_argument("--broken", type=int, default=20, help="deploys that are broken, in five ways")
     parser.add_argument("--settings", type=int, default=10, help="changes of settings")
+    parser.add_argument("--upgrades", type=int, default=10, help="of Stint itself, with a new version of the site")
     parser.add_argument("--all", type=int, default=200, help="reloads in all, for the supervisor's memory")
     options = parser.parse_args()
-    if min(options.reloads, options.broken, options.settings, options.all) < 1:
+    if min(options.reloads, options.broken, options.settings, options.upgrades, options.all) < 1:
         parser.error("each is at least 1")
     options.stint = options.stint.absolute()
     options.client = strict.find_client(options.stint)

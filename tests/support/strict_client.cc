@@ -35,6 +35,7 @@ struct Connection {
   std::size_t read_up_to = 0;  // of `in`
   std::deque<InFlight> in_flight;
   bool is_resting = false;  // paused after an answer, or waiting to connect again
+  bool is_waiting = false;  // for the server: to be connected, or for an answer
   bool waits_for_room = false;
   std::uint64_t answers = 0;
   std::set<long> workers;
@@ -125,6 +126,7 @@ class LoadRun {
     }
     connection.state = Connection::State::connecting;
     connection.began_connecting = Clock::now();
+    note_waiting(connection);
     watch(connection, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
   }
 
@@ -144,6 +146,7 @@ class LoadRun {
     connection.waits_for_room = false;
     in_flight_ -= connection.in_flight.size();
     connection.in_flight.clear();
+    note_waiting(connection);
     report_.most_answers_on_a_connection = std::max(report_.most_answers_on_a_connection, connection.answers);
     connection.answers = 0;
     report_.most_workers_on_a_connection =
@@ -154,6 +157,15 @@ class LoadRun {
   void reopen(Connection& connection) {
     close(connection);
     if (!connection.is_resting) open(connection);
+  }
+
+  // Whether any connection waits for the server, and since when one does without interruption.
+  void note_waiting(Connection& connection) {
+    const bool waits = connection.state == Connection::State::connecting || !connection.in_flight.empty();
+    if (waits == connection.is_waiting) return;
+    connection.is_waiting = waits;
+    if (waits && waiting_++ == 0) waiting_since_ = Clock::now();
+    if (!waits) --waiting_;
   }
 
   void rest(Connection& connection, std::chrono::milliseconds pause) {
@@ -206,6 +218,7 @@ class LoadRun {
       connection.in_flight.push_back({path, now});
       ++in_flight_;
     }
+    note_waiting(connection);
     flush(connection);
   }
 
@@ -298,11 +311,12 @@ class LoadRun {
     ++connection.answers;
     const auto now = Clock::now();
     report_.latencies.add(std::chrono::duration_cast<std::chrono::microseconds>(now - request.sent));
-    if (now - last_answer_ > longest_gap_) {
-      longest_gap_ = now - last_answer_;
+    if (const auto gap = now - std::max(last_answer_, waiting_since_); gap > longest_gap_) {
+      longest_gap_ = gap;
       report_.longest_gap_at = std::chrono::duration_cast<std::chrono::microseconds>(now - began_);
     }
     last_answer_ = now;
+    note_waiting(connection);
     ++report_.answers_by_status[answer.status];
     if (answer.worker_pid != 0) {
       ++report_.answers_by_worker[answer.worker_pid];
@@ -382,7 +396,8 @@ class LoadRun {
   bool gave_up_ = false;
   bool is_time_up_ = false;
   std::deque<std::pair<Clock::time_point, Connection*>> resting_;  // by time
-  Clock::time_point began_, last_answer_;
+  std::size_t waiting_ = 0;                                        // connections that do
+  Clock::time_point began_, last_answer_, waiting_since_;
   Clock::duration longest_gap_{};
   std::string joined_;
   char buffer_[65536];

@@ -85,7 +85,7 @@ struct LoadReport {
   std::map<int, std::uint64_t> answers_by_status;
   LatencyHistogram latencies;
   std::chrono::microseconds p50{}, p99{}, p999{}, slowest{};
-  std::chrono::microseconds longest_gap{};     // between two answers of any connections
+  std::chrono::microseconds longest_gap{};     // without an answer on any connection, while one waited
   std::chrono::microseconds longest_gap_at{};  // when it ended, since the beginning
   std::chrono::microseconds took{};
   std::vector<std::string> examples;  // of failures, in words

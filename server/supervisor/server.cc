@@ -7,6 +7,8 @@
 #include "server/supervisor/signals_blocked.h"
 #include "stint/assert.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <csignal>
 
@@ -64,6 +66,8 @@ Result<void> Supervisor::Server::begin(FreshStart& start) {
   service_manager_.emplace(service_manager_settings_, log_);
   listeners_ = std::move(start.listeners);
   STINT_ASSERT(listeners_.size() == settings_.listen.size());
+  if (::geteuid() == 0 && !settings_.app.account)
+    log_.warning("the application runs as root", {{"pool", settings_.app.name}, {"next", "name its user in app.user"}});
   auto inbox = control::make_inbox();
   if (!inbox) return inbox.error();
   inbox_ = std::move(*inbox);

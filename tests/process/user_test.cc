@@ -144,6 +144,12 @@ TEST_CASE("a worker and its keeper are the user and have nothing left of root", 
       CHECK(status_row(pid, set) == std::vector<std::string>{"0000000000000000"});
   }
   CHECK(status_row(server.pid(), "Uid") == std::vector<std::string>(4, "0"));
+  CHECK(server.log_count("the application runs as root") == 0);
+
+  // The workers of another program are, too.
+  REQUIRE(server.command({"upgrade", "--wait"}).exit_code == 0);
+  CHECK(process_of(server.address()).at("becomes_root") == false);
+  for (const auto& worker : server.workers()) CHECK(status_row(worker.pid, "Uid") == std::vector<std::string>(4, uid));
   server.expect_clean_exit();
 }
 
@@ -185,6 +191,7 @@ TEST_CASE("umask and limits need no user", "[process]") {
   CHECK(process.at("umask") == 077);
   CHECK(json::serialize(process.at("limits").at("RLIMIT_CORE")) == "[0,0]");
   CHECK(process.at("uids").at(1) == ::geteuid());
+  CHECK(server.log_count("the application runs as root") == (::geteuid() == 0 ? 1 : 0));
   server.expect_clean_exit();
 }
 

@@ -68,7 +68,9 @@ struct TypeWriter {
   std::string operator()(const Mask&) const { return R"("type": "string", "pattern": "^(0?0[0-7][0-7])?$")"; }
   std::string operator()(const Switch&) const { return R"("type": "boolean")"; }
   std::string operator()(const WorkerCount& kind) const {
-    return R"("anyOf": [{)" + range(1, kind.max) + R"(}, {"const": "auto"}])";
+    const std::string count = "{" + range(1, kind.max) + "}";
+    return R"("anyOf": [)" + count + R"(, {"const": "auto"}, {"type": "object", "additionalProperties": false, )" +
+           R"("required": ["min", "max"], "properties": {"min": )" + count + R"(, "max": )" + count + "}}]";
   }
   std::string operator()(const Time& kind) const { return quantity(duration_pattern, kind.zero_is_none); }
   std::string operator()(const Size& kind) const { return quantity(size_pattern, kind.zero_is_none); }

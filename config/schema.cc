@@ -68,8 +68,12 @@ than twice `max_connections`.)"},
      R"(Largest core file of a worker that crashed: a size, 0 for none, "unlimited" or "inherit". It holds all that the
 application knew.)"},
 
-    {"app.workers.count", WorkerCount{IN(app.workers.count), 1024}, R"("auto")", "", ChangeCost::nothing,
-     R"(Number of worker processes. "auto": one for each processor that Stint may use.)"},
+    {"app.workers.count", WorkerCount{IN(app.workers.count), IN(app.workers.max_count), 1024}, R"("auto")", "",
+     ChangeCost::nothing,
+     R"(Number of worker processes. "auto": one for each processor that Stint may use. { min = 2, max = 8 }: as many as the
+load asks for, within `memory.budget`.)"},
+    {"app.workers.shrink_after", Time{IN(app.workers.shrink_after), Duration(1000), longest, false}, R"("60s")", "",
+     ChangeCost::nothing, "With a range of `count`: a worker goes when for so long one less would have done."},
     {"app.workers.startup_timeout", Time{IN(app.workers.startup_timeout), shortest, longest, false}, R"("60s")", "",
      ChangeCost::nothing, "A worker that is not ready after this time has failed to start."},
     {"app.workers.request_timeout", Time{IN(app.workers.request_timeout), shortest, longest, true}, R"("60s")", "",

@@ -55,8 +55,9 @@ struct Integer {  // may be negative
 struct Switch {  // true or false
   In<bool> in;
 };
-struct WorkerCount {  // a number, or "auto": the processors this process may use
+struct WorkerCount {  // a number; "auto": the processors this process may use; or { min = 2, max = 8 }
   In<unsigned> in;
+  In<unsigned> max_in;  // 0: no range
   unsigned max;
 };
 struct Time {  // "30s"

@@ -36,7 +36,11 @@ struct ValueWriter {
   }
   static char digit(unsigned bits) { return static_cast<char>('0' + (bits & 7)); }
   std::string operator()(const Switch& kind) const { return value_of(kind.in, settings) ? "true" : "false"; }
-  std::string operator()(const WorkerCount& kind) const { return std::to_string(value_of(kind.in, settings)); }
+  std::string operator()(const WorkerCount& kind) const {
+    const std::string count = std::to_string(value_of(kind.in, settings));
+    const unsigned max = value_of(kind.max_in, settings);
+    return max == 0 ? count : "{ min = " + count + ", max = " + std::to_string(max) + " }";
+  }
   std::string operator()(const Time& kind) const { return toml_string(text_of(value_of(kind.in, settings))); }
   std::string operator()(const Size& kind) const {
     const Bytes size = value_of(kind.in, settings);

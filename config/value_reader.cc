@@ -180,8 +180,18 @@ struct ValueReader::ByKind {
   }
 
   void operator()(const WorkerCount& kind) {
+    const char* const range = R"(, "auto" or a range such as { min = 2, max = 8 })";
     if (node.value_exact<std::string>() == "auto") return store(kind.in, usable_processors(kind.max));
-    if (const auto value = number(1, kind.max, " or \"auto\"")) store(kind.in, static_cast<unsigned>(*value));
+    if (const toml::table* table = node.as_table()) {
+      const auto min = (*table)["min"].value_exact<std::int64_t>();
+      const auto max = (*table)["max"].value_exact<std::int64_t>();
+      if (!min || !max || table->size() != 2 || *min < 1 || *max < *min || *max > kind.max)
+        return complain(node, "as a range must have min and max, 1 <= min <= max <= " + std::to_string(kind.max) +
+                                  ", such as { min = 2, max = 8 }");
+      store(kind.in, static_cast<unsigned>(*min));
+      return store(kind.max_in, *min == *max ? 0 : static_cast<unsigned>(*max));
+    }
+    if (const auto value = number(1, kind.max, range)) store(kind.in, static_cast<unsigned>(*value));
   }
 
   void operator()(const Time& kind) {

@@ -127,6 +127,13 @@ Result<Listener> adopt_listener(UniqueFd socket) {
   return Listener{std::move(socket), std::move(address), {}};
 }
 
+unsigned waiting_connections(int listener) {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  if (::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return 0;
+  return info.tcpi_unacked;
+}
+
 Result<Accepted> accept_connection(const Listener& listener) {
   Accepted accepted;
   while (true) {

@@ -29,6 +29,10 @@ Result<Listener> open_listener(const ListenAddress& address, std::optional<gid_t
 // A listener that came as an inherited descriptor; its address is asked from the kernel.
 Result<Listener> adopt_listener(UniqueFd socket);
 
+// Connections that wait in the kernel's queue to be accepted; 0 as well where the kernel does not tell (unix sockets).
+// For a listening socket tcp_info's tcpi_unacked is that number (Linux, net/ipv4/tcp.c, tcp_get_info()).
+unsigned waiting_connections(int listener);
+
 struct Accepted {
   UniqueFd socket;  // non-blocking, close-on-exec
   sockaddr_storage peer{};

@@ -28,6 +28,11 @@ unsigned workers_that_fit(const MemoryView& view) {
   return static_cast<unsigned>(std::min(room->count / view.per_worker.count, most));
 }
 
+bool is_over_budget(const MemoryView& view) {
+  if (view.budget.count != 0) return view.used > view.budget;
+  return view.available && view.available->count < view.per_worker.count / 4;
+}
+
 std::optional<Bytes> group_has_left(std::string_view max, std::string_view current, std::string_view stat) {
   const auto limit = number_behind(max, "");  // or "max"
   const auto used = number_behind(current, "");

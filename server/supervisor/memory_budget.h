@@ -18,6 +18,10 @@ struct MemoryView {
 // How many more workers fit. Where nothing says that they do not, all do.
 unsigned workers_that_fit(const MemoryView& view);
 
+// Whether those there are need too much: more than the budget, or, where none is given, so much that less than a
+// quarter of a worker is left.
+bool is_over_budget(const MemoryView& view);
+
 // The least of: what the machine has left (MemAvailable of proc_meminfo(5)), and what our control group and those above
 // it (v2) have below their memory.max, file cache that the kernel can drop included. nullopt: neither is known.
 std::optional<Bytes> available_memory();

@@ -1,5 +1,6 @@
 #include "server/supervisor/pool.h"
 
+#include "server/supervisor/log_text.h"
 #include "server/supervisor/signal_names.h"
 #include "stint/assert.h"
 
@@ -18,14 +19,6 @@ namespace {
 
 TimePoint clock_now() { return std::chrono::steady_clock::now(); }
 
-// "0.1s", "30s"
-std::string seconds_text(Duration duration) {
-  const auto tenths = (duration.count() + 99) / 100;
-  std::string text = std::to_string(tenths / 10);
-  if (tenths % 10 != 0) text.append(".").append(std::to_string(tenths % 10));
-  return text.append("s");
-}
-
 // "interpreter 9ms, import 212ms"
 std::string text_of(const std::vector<StartStep>& steps) {
   std::string text;
@@ -35,12 +28,6 @@ std::string text_of(const std::vector<StartStep>& steps) {
     text.append(step.name).append(" ").append(std::to_string(took.count())).append("ms");
   }
   return text;
-}
-
-// "41.5MiB"
-std::string mebibytes_text(Bytes bytes) {
-  const auto tenths = (bytes.count * 10 + (1 << 19)) >> 20;
-  return std::to_string(tenths / 10).append(".").append(std::to_string(tenths % 10)).append("MiB");
 }
 
 // Killed for nothing that the worker has done.
@@ -77,6 +64,8 @@ void Pool::tick() {
   const TimePoint now = clock_now();
   look_at_processes(now);
   recycle_what_reached_a_limit(now);
+  scale(now);
+  keep_to_budget(now);
   advance();
 }
 
@@ -150,7 +139,7 @@ void Pool::reopen_logs() {
 }
 
 void Pool::grow() {
-  if (is_stopping_) return;
+  if (is_stopping_ || is_scaled_by_load()) return;
   ++count_;
   if (slots_.size() < count_) slots_.resize(count_);
   log_.info("one worker more", {{"pool", app().name}, {"count", count_}});
@@ -158,7 +147,7 @@ void Pool::grow() {
 }
 
 void Pool::shrink() {
-  if (is_stopping_) return;
+  if (is_stopping_ || is_scaled_by_load()) return;
   if (count_ == 1) {
     log_.warning("ignoring: the last worker stays", {{"pool", app().name}});
     return;

@@ -2,6 +2,7 @@
 // supervisor's one thread; woken by messages, exits, ticks and the operator.
 #pragma once
 
+#include "server/supervisor/autoscaling.h"
 #include "server/supervisor/generation.h"
 #include "server/supervisor/memory_budget.h"
 #include "server/supervisor/oom_kills.h"
@@ -126,12 +127,19 @@ class Pool {
   void end_report(ReloadReport::State state);
   bool is_coming(const WorkerHandle& worker) const;
   bool is_former(const WorkerHandle& worker) const;
-  MemoryView draw_memory() const;
+  MemoryView draw_memory(Bytes budget) const;
   void note_failed_replacement(const WorkerHandle& worker, const std::string& step, const std::string& error,
                                const std::string& detail);
   bool has_stopped_accepting(const WorkerHandle& worker, TimePoint now) const;
   void let_serve(WorkerHandle& worker);
   void note_steps(const std::vector<StartStep>& steps, TimePoint::duration took);
+
+  // pool_scaling.cc
+  unsigned count_for(const WorkersSettings& settings) const;  // when those count from now on
+  bool is_scaled_by_load() const;                             // and not by TTIN and TTOU, which is said
+  void scale(TimePoint now);
+  PoolLoad draw_load() const;
+  void keep_to_budget(TimePoint now);
 
   // pool_upgrade.cc
   Result<void> adopt_worker(const WorkerUnderUpgrade& worker);
@@ -172,6 +180,9 @@ class Pool {
   // Of workers that are gone. A keeper ends some milliseconds after its worker.
   std::set<pid_t> keepers_left_;
 
+  Autoscaling autoscaling_;
+  TimePoint next_memory_alarm_{};
+  TimePoint next_budget_look_{};
   OomKills oom_kills_;
   TimePoint next_count_{};  // of descriptors and threads
   TimePoint next_alarm_{};  // about limits that are too low

@@ -52,8 +52,8 @@ void Pool::reload(std::unique_ptr<Generation> generation, const ReloadSettings& 
   begin_report(generation->number, std::move(changes));
   coming_ = std::move(generation);
   on_take_over_ = std::move(on_take_over);
-  const unsigned count = std::max(coming_->app.workers.count, 1U);
-  const unsigned beside = std::max(workers_that_fit(draw_memory()), 1U);
+  const unsigned count = count_for(coming_->app.workers);
+  const unsigned beside = std::max(workers_that_fit(draw_memory(coming_->memory.budget)), 1U);
   reload_.emplace(count, beside, settings);
   if (slots_.size() < count) slots_.resize(count);
   log_.info("reloading",
@@ -70,8 +70,8 @@ void Pool::reload(std::unique_ptr<Generation> generation, const ReloadSettings& 
 }
 
 // What one more worker needs: as much as the largest of those there are.
-MemoryView Pool::draw_memory() const {
-  MemoryView view{.budget = coming_->memory.budget, .used = {}, .available = available_memory(), .per_worker = {}};
+MemoryView Pool::draw_memory(Bytes budget) const {
+  MemoryView view{.budget = budget, .used = {}, .available = available_memory(), .per_worker = {}};
   for (const auto& [id, worker] : workers_) {
     const auto use = process_use_of(worker->pid());
     if (!use) continue;
@@ -98,7 +98,7 @@ void Pool::refuse_reload(std::string step, std::string error, std::string detail
 void Pool::take_up(const AppSettings& settings, std::vector<SettingsChange> changes) {
   begin_report(serving_->number, std::move(changes));
   serving_->app = settings;
-  count_ = std::max(settings.workers.count, 1U);
+  count_ = count_for(settings.workers);
   if (slots_.size() < count_) slots_.resize(count_);
   end_report(ReloadReport::State::done);
   log_.info("settings taken up", {{"pool", app().name}, {"changes", report_.changes.size()}});
@@ -170,7 +170,7 @@ void Pool::take_over(TimePoint now) {
   lets_listeners_go_ = serving_->listens_beyond(*coming_);
   serving_ = std::move(coming_);
   reload_.reset();
-  count_ = std::max(app().workers.count, 1U);
+  count_ = count_for(app().workers);
   for (Slot& slot : slots_) slot = {};
   report_.state = ReloadReport::State::passing;
   report_.has_taken_over = true;

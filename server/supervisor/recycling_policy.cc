@@ -37,6 +37,8 @@ std::string_view text_of(RecycleReason reason) {
       return "reload";
     case RecycleReason::keeper_lost:
       return "keeper_lost";
+    case RecycleReason::memory_budget:
+      return "memory_budget";
   }
   return "";
 }

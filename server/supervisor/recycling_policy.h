@@ -11,7 +11,8 @@
 namespace stint::supervisor {
 
 // Why a worker is replaced: the first by the settings' limits, then by its own wish, the operator's, a reload, or
-// because its keeper has died and nobody would rescue its connections.
+// because its keeper has died and nobody would rescue its connections, or because all together need too much memory and
+// it needs most.
 enum class RecycleReason {
   max_requests,
   max_rss,
@@ -21,12 +22,14 @@ enum class RecycleReason {
   worker_asked,
   operator_asked,
   reload,
-  keeper_lost
+  keeper_lost,
+  memory_budget
 };
 inline constexpr std::array all_recycle_reasons{
     RecycleReason::max_requests,   RecycleReason::max_rss,     RecycleReason::max_age,
     RecycleReason::max_fds,        RecycleReason::max_threads, RecycleReason::worker_asked,
-    RecycleReason::operator_asked, RecycleReason::reload,      RecycleReason::keeper_lost};
+    RecycleReason::operator_asked, RecycleReason::reload,      RecycleReason::keeper_lost,
+    RecycleReason::memory_budget};
 
 struct WorkerUse {
   WorkerReport report;

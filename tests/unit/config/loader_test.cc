@@ -151,6 +151,12 @@ TEST_CASE("each wrong key or value is told with its place, and what was probably
        {R"(site.toml:3:9: 'app.umask' must be "" or octal digits such as "0027", from "0000" to "0077", not 27)"}},
       {app + "nice = 20\n", {"site.toml:3:8: 'app.nice' must be a whole number from -20 to 19, not 20"}},
       {app + "nice = \"low\"\n", {"site.toml:3:8: 'app.nice' must be a whole number from -20 to 19, not \"low\""}},
+      {app + "[app.workers]\ncount = { min = 3, max = 2 }\n",
+       {"site.toml:4:9: 'app.workers.count' as a range must have min and max, 1 <= min <= max <= 1024, such as "
+        "{ min = 2, max = 8 }"}},
+      {app + "[app.workers]\ncount = { min = 3 }\n",
+       {"site.toml:4:9: 'app.workers.count' as a range must have min and max, 1 <= min <= max <= 1024, such as "
+        "{ min = 2, max = 8 }"}},
       {app + "[memory]\nbudget = \"some\"\n",
        {R"(site.toml:4:10: 'memory.budget' must be "auto" or a size such as "2GiB" (units B, KiB, MiB, GiB), not "some")"}},
       {app + "[memory]\nbudget = 0\n",
@@ -182,9 +188,11 @@ TEST_CASE("each wrong key or value is told with its place, and what was probably
 
       // numbers
       {app + "[app.workers]\ncount = 0\n",
-       {"site.toml:4:9: 'app.workers.count' must be a whole number from 1 to 1024 or \"auto\", not 0"}},
+       {"site.toml:4:9: 'app.workers.count' must be a whole number from 1 to 1024, \"auto\" or a range such as { min = "
+        "2, max = 8 }, not 0"}},
       {app + "[app.workers]\ncount = \"four\"\n",
-       {"site.toml:4:9: 'app.workers.count' must be a whole number from 1 to 1024 or \"auto\", not \"four\""}},
+       {"site.toml:4:9: 'app.workers.count' must be a whole number from 1 to 1024, \"auto\" or a range such as { min = "
+        "2, max = 8 }, not \"four\""}},
       {app + "[app.recycle]\nmax_requests = -1\nat_once = 1.5\n",
        {"site.toml:4:16: 'app.recycle.max_requests' must be a whole number from 0 to 1000000000000, not -1",
         "site.toml:5:11: 'app.recycle.at_once' must be a whole number from 1 to 1024, not a number with a fraction"}},

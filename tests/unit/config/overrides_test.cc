@@ -69,9 +69,11 @@ TEST_CASE("single environment variables are laid over the file's", "[config]") {
 TEST_CASE("wrong options are told by their names", "[config]") {
   const auto [override, problem] = GENERATE(table<Override, std::string>({
       {{"app.workers.count", "many", "--workers"},
-       "--workers: 'app.workers.count' must be a whole number from 1 to 1024 or \"auto\", not \"many\""},
+       "--workers: 'app.workers.count' must be a whole number from 1 to 1024, \"auto\" or a range such as { min = 2, "
+       "max = 8 }, not \"many\""},
       {{"app.workers.count", "1\nx = 2", "--workers"},
-       "--workers: 'app.workers.count' must be a whole number from 1 to 1024 or \"auto\", not \"1\\nx = 2\""},
+       "--workers: 'app.workers.count' must be a whole number from 1 to 1024, \"auto\" or a range such as { min = 2, "
+       "max = 8 }, not \"1\\nx = 2\""},
       {{"app.wrokers.count", "1", "--set"},
        "--set: unknown key 'app.wrokers.count'; did you mean 'app.workers.count'?"},
       {{"max_requests", "1", "--set"}, "--set: unknown key 'max_requests'; did you mean 'app.recycle.max_requests'?"},

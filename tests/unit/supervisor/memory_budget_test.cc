@@ -23,6 +23,20 @@ TEST_CASE("as many workers fit as the budget has room for, and the machine", "[s
   CHECK(workers_that_fit(view) == 3);
 }
 
+TEST_CASE("over budget is more than it, or next to nothing left where there is none", "[supervisor]") {
+  MemoryView view{.budget = 200_MiB, .used = 200_MiB, .available = Bytes{}, .per_worker = 40_MiB};
+  CHECK_FALSE(is_over_budget(view));
+  ++view.used.count;
+  CHECK(is_over_budget(view));
+  view.budget = {};
+  view.available = 10_MiB;
+  CHECK_FALSE(is_over_budget(view));
+  view.available = 9_MiB;
+  CHECK(is_over_budget(view));
+  view.available.reset();
+  CHECK_FALSE(is_over_budget(view));
+}
+
 TEST_CASE("what is not known forbids nothing", "[supervisor]") {
   constexpr unsigned any = std::numeric_limits<unsigned>::max();
   CHECK(workers_that_fit({.budget = {}, .used = 1_GiB, .available = std::nullopt, .per_worker = 1_GiB}) == any);

@@ -126,7 +126,8 @@ def install(server):
     """Puts the server into the virtual environment and learns its version."""
     python = make_venv()
     if server.pin:
-        pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "-q", server.pin]
+        # Not from pip's cache: what was built there for another Python of this version embeds that one.
+        pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "-q", "--no-cache-dir", server.pin]
         done = subprocess.run(pip, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:
             lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]

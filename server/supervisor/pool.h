@@ -57,7 +57,7 @@ class Pool {
   // A reload that failed before a worker was started.
   void refuse_reload(std::string step, std::string error, std::string detail);
   // Settings that cost nothing, without a new generation.
-  void take_up(const AppSettings& settings, std::vector<SettingsChange> changes);
+  void take_up(const Settings& settings, std::vector<SettingsChange> changes);
   // An upgrade of the program, from its rehearsal to the reload behind it. REQUIRES: !is_reloading().
   void begin_upgrade();
   void fail_upgrade(std::string step, std::string error);

@@ -95,10 +95,11 @@ void Pool::refuse_reload(std::string step, std::string error, std::string detail
              report_.detail);
 }
 
-void Pool::take_up(const AppSettings& settings, std::vector<SettingsChange> changes) {
+void Pool::take_up(const Settings& settings, std::vector<SettingsChange> changes) {
   begin_report(serving_->number, std::move(changes));
-  serving_->app = settings;
-  count_ = count_for(settings.workers);
+  serving_->app = settings.app;
+  serving_->memory = settings.memory;
+  count_ = count_for(app().workers);
   if (slots_.size() < count_) slots_.resize(count_);
   end_report(ReloadReport::State::done);
   log_.info("settings taken up", {{"pool", app().name}, {"changes", report_.changes.size()}});

@@ -18,7 +18,7 @@ void Supervisor::Server::reload(bool only_settings) {
   if (only_settings && costs_nothing && !pool_->is_reloading()) {
     settings_ = fresh->settings;
     settings_toml_ = fresh->toml;
-    return pool_->take_up(settings_.app, std::move(fresh->changes));
+    return pool_->take_up(settings_, std::move(fresh->changes));
   }
   if (auto made = make_log_files(fresh->settings.log, fresh->settings.app.account); !made)
     return pool_->refuse_reload("log", made.error().text(), "");

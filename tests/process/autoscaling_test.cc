@@ -7,10 +7,14 @@
 namespace stint::test {
 namespace {
 
+std::string settings(const std::string& range, const std::string& more) {
+  return "[app.workers]\ncount = " + range + "\nshrink_after = \"1s\"\n" + more;
+}
+
 ServerOptions with_range(const std::string& range, const std::string& more = "") {
   ServerOptions options;
   options.workers = 0;
-  options.toml = "[app.workers]\ncount = " + range + "\nshrink_after = \"1s\"\n" + more;
+  options.toml = settings(range, more);
   return options;
 }
 
@@ -86,6 +90,10 @@ TEST_CASE("a pool does not grow beyond its memory, and the worker that needs mos
   }));
   CHECK(server.log_count("workers need more memory than there is for them") == 1);
   CHECK(server.log_count("reason=memory_budget") == 1);
+
+  server.folder().write("stint.toml", settings("{ min = 1, max = 2 }", "[memory]\nbudget = \"2GiB\"\n"));
+  CHECK(server.command({"reload", "--wait", "--settings"}).exit_code == 0);
+  CHECK(server.wait_for_ready_workers(2));
   const LoadReport report = clients.stop();
   INFO(report.text());
   CHECK(report.failures() == 0);

@@ -154,7 +154,7 @@ void expect_refusal(HttpClient& client, int status) {
   CHECK(names == std::set<std::string>{"Connection", "Content-Length", "Content-Type", "Date", "Server"});
   CHECK(response.field("Content-Type") == "text/plain; charset=utf-8");
   CHECK(response.field("Server") == "stint");
-  CHECK(client.receive_until_close() == "");  // a reset throws
+  REQUIRE(client.receive_until_close() == "");  // a reset throws; hundreds of requests may come after this one
 }
 
 }  // namespace stint::test

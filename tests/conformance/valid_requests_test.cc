@@ -32,7 +32,7 @@ void expect_understood(HttpClient& client, const ValidCase& one) {
   if (one.wants_keep_alive) {
     expect_good_answer(client);
   } else {
-    CHECK(client.receive_until_close() == "");
+    REQUIRE(client.receive_until_close() == "");
   }
 }
 

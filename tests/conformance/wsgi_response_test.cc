@@ -217,7 +217,7 @@ TEST_CASE("WSGI 37: each item is with the client before the next is asked for", 
   for (int k = 0; k < 4; ++k) {
     const std::string number = std::to_string(k);
     const std::string next = "item " + std::to_string(k + 1);
-    CHECK(client.receive_up_to("item " + number + "\n").find(next) == std::string::npos);
+    REQUIRE(client.receive_up_to("item " + number + "\n").find(next) == std::string::npos);
     server.folder().write("go" + number, "");
   }
   client.receive_up_to("\r\n0\r\n\r\n");
@@ -281,7 +281,7 @@ TEST_CASE("WSGI 39: close() of the iterable is called once, however the answer e
   const auto expect_closed_once = [&](const std::string& what) {
     INFO(what);
     const std::string file = server.file("closed" + std::to_string(number));
-    CHECK(eventually([&] { return !read_file(file).empty(); }));
+    REQUIRE(eventually([&] { return !read_file(file).empty(); }));
     CHECK(server.text("/hello") == "hello\n");
     CHECK(read_file(file) == "closed\n");
   };

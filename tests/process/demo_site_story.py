@@ -24,29 +24,11 @@ import time
 import urllib.parse
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))
+from expectation import PATIENCE, Failure, eventually, expect  # noqa: E402
+
 SKIPPED = 77  # ctest's SKIP_RETURN_CODE
-PATIENCE = 90  # seconds until something that has to happen counts as never happening
 PASSWORD = "the-story's-own"
-
-
-class Failure(Exception):
-    pass
-
-
-def expect(what, condition, *seen):
-    if not condition:
-        raise Failure(f"{what}; seen: {', '.join(repr(s)[:600] for s in seen)}")
-
-
-def eventually(what, question):
-    """The first true answer of question()."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        answer = question()
-        if answer:
-            return answer
-        time.sleep(0.02)
-    raise Failure(f"did not happen within {PATIENCE} s: {what}")
 
 
 class Server:

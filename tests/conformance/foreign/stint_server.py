@@ -8,32 +8,13 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
-import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PATIENCE = 90  # seconds until something that has to happen counts as never happening
-
-
-class Failure(Exception):
-    """What was expected of Stint and not seen."""
-
-
-def expect(what, condition, *seen):
-    if not condition:
-        raise Failure(f"{what}; seen: {', '.join(repr(s)[:600] for s in seen)}")
-
-
-def eventually(what, question):
-    """The first true answer of question()."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        answer = question()
-        if answer:
-            return answer
-        time.sleep(0.02)
-    raise Failure(f"did not happen within {PATIENCE} s: {what}")
+sys.path.append(str(HERE.parents[1] / "support"))
+from expectation import PATIENCE, Failure, eventually, expect  # noqa: E402, F401 — the suites have them from here
 
 
 def toml(value):

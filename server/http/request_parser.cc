@@ -125,6 +125,7 @@ void RequestParser::read_method(std::string_view unread) {
     return refuse(414, Reason::request_line_too_long);
   if (byte == ' ' && now_.at != now_.method) {
     now_.method_end = now_.at++;
+    now_.is_head_request = between(unread, now_.method, now_.method_end) == "HEAD";
     now_.target = now_.at;
     now_.state = State::target;
     return;

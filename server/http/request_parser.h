@@ -64,6 +64,8 @@ class RequestParser {
   const RequestHead& head() const { return head_; }     // REQUIRES: complete
   std::size_t head_size() const { return head_size_; }  // REQUIRES: complete; bytes of `unread` that were the head
   const Refusal& refusal() const { return refusal_; }   // REQUIRES: refused
+  // As soon as the method is read, also of a request that is refused behind it: its answer has no body.
+  bool is_head_request() const { return now_.is_head_request; }
   // Takes fields out of head().fields by their name. REQUIRES: complete.
   template <class Predicate>
   void drop_fields(Predicate is_dropped) {
@@ -109,6 +111,7 @@ class RequestParser {
     std::size_t at = 0;  // bytes before it have been looked at
     unsigned empty_lines = 0;
     std::size_t method = 0, method_end = 0, target = 0, target_end = 0, version = 0;
+    bool is_head_request = false;
     bool target_has_percent = false;
     std::size_t fields = 0;       // where the first field line begins
     FieldSpan field;              // the current one

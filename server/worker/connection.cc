@@ -381,8 +381,7 @@ void Connection::refuse(const http::Refusal& refusal) {
   is_refused_ = true;
   stamp_request({});
   state_ = State::calling;
-  // HEAD's answers have no body, and a method is known once the head is.
-  writer_.begin(has_head_ ? parser_.head().method : std::string_view(), 1, false);
+  writer_.begin(parser_.is_head_request() ? "HEAD" : "", 1, false);
   const HeaderField allow{"Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"};
   writer_.answer(refusal.status, {&allow, refusal.status == 405 ? 1U : 0U});
   writer_.finish();

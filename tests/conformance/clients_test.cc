@@ -102,6 +102,34 @@ TEST_CASE("a refused client can read its answer though much of what it sent was 
   server.expect_clean_exit();
 }
 
+TEST_CASE("a refused HEAD is answered without a body, wherever it is refused", "[conformance]") {
+  EchoServer server;
+  const std::vector<std::pair<int, std::string>> refused = {
+      {400, "HEAD  / HTTP/1.1\r\nHost: a\r\n\r\n"},
+      {414, "HEAD /" + std::string(300, 'a')},
+      {505, "HEAD / HTTP/1.2\r\nHost: a\r\n\r\n"},
+      {400, "HEAD / HTTP/1.1\r\nHost: a\r\nBad Name: 1\r\n\r\n"},
+      {400, "HEAD / HTTP/1.1\r\n\r\n"},
+      {417, "HEAD / HTTP/1.1\r\nHost: a\r\nExpect: a-miracle\r\n\r\n"},
+      {413, "HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 10001\r\n\r\n"},
+      {400, "HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"},
+  };
+  for (const std::string& address : server.addresses()) {
+    for (const auto& [status, bytes] : refused) {
+      INFO(address << ": " << bytes);
+      HttpClient client(address);
+      client.send(bytes);
+      const HttpResponse response = client.receive("HEAD");
+      CHECK(response.status == status);
+      CHECK(response.announces_close());
+      CHECK(response.field("Content-Length").has_value());
+      REQUIRE(client.receive_until_close() == "");
+    }
+  }
+  CHECK(server.calls() == 0);
+  server.expect_clean_exit();
+}
+
 TEST_CASE("a greedy pipelining connection does not starve the others", "[conformance]") {
   ServerOptions options;
   options.set = {{"log.format", "\"%r\""}};

@@ -66,6 +66,8 @@ WsgiApplication::WsgiApplication(PyRef callable, const RuntimeOptions& options)
 WsgiApplication::~WsgiApplication() {
   if (!callable_) return;
   const Gil gil = acquire_gil();
+  // What is left to the members' own destructors goes without the GIL.
+  early_hints_ = EarlyHints();
   environ_.reset();
   callable_.reset();
 }

@@ -13,6 +13,7 @@
 #include "server/cli/control_commands.h"
 #include "server/control/channel.h"
 #include "server/control/inheritance.h"
+#include "server/control/sealed_text.h"
 #include "server/logging/process_log.h"
 #include "server/net/inherited_sockets.h"
 #include "server/net/listener.h"
@@ -25,7 +26,6 @@
 #include "server/worker/worker.h"
 
 #include <bsd/unistd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -128,7 +128,7 @@ struct Legacy {
 };
 
 Result<Legacy> read_legacy(int file) {
-  const Result<std::string> text = supervisor::read_state(file);
+  const Result<std::string> text = control::read_sealed_text(file, "read the state of the running server");
   if (!text.has_value()) return text.error();
   Result<supervisor::UpgradeState> state = supervisor::decode_upgrade_state(*text);
   if (!state.has_value()) return state.error();
@@ -210,16 +210,6 @@ worker::RuntimeStarter runtime_starter(const Settings& settings, const control::
   };
 }
 
-Result<std::string> read_all(int file) {
-  struct stat status{};
-  if (::fstat(file, &status) < 0) return system_error("read the settings handed down");
-  std::string text(static_cast<std::size_t>(status.st_size), '\0');
-  if (::pread(file, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
-    return system_error("read the settings handed down");
-  }
-  return text;
-}
-
 // The supervisor starts no worker that is not the user of app.user (supervisor/worker_rights.h). Whatever else might
 // start one: none goes on as root.
 std::optional<LoadFailure> root_in_spite_of_user(const std::string& user) {
@@ -242,7 +232,7 @@ int fail_start(control::WorkerInheritance& inheritance, LoadFailure failure) {
 int worker_role(const cli::Worker& command) {
   Result<control::WorkerInheritance> inheritance = control::take_inheritance(command.arguments);
   if (!inheritance.has_value()) return fail(invalid, inheritance.error().text());
-  Result<std::string> text = read_all(inheritance->settings.get());
+  Result<std::string> text = control::read_sealed_text(inheritance->settings.get(), "read the settings handed down");
   if (!text.has_value()) return fail(failed, text.error().text());
   const config::Input input{.source = config::Source{"settings of the supervisor", std::move(*text)},
                             .overrides = {},

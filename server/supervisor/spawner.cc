@@ -1,6 +1,7 @@
 #include "server/supervisor/spawner.h"
 
 #include "server/control/inheritance.h"
+#include "server/control/sealed_text.h"
 #include "server/supervisor/signals_blocked.h"
 
 #include <boost/process/v2/posix/default_launcher.hpp>
@@ -8,7 +9,6 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -118,16 +118,9 @@ Spawner::Spawner(boost::asio::io_context& io, const std::vector<net::Listener>& 
 }
 
 Result<void> Spawner::prepare(const std::string& settings_toml) {
-  const std::string doing = "keep the settings for the workers";
-  settings_.reset(::memfd_create("stint-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!settings_.is_open()) return system_error(doing);
-  for (std::size_t written = 0; written < settings_toml.size();) {
-    const ssize_t count = ::write(settings_.get(), settings_toml.data() + written, settings_toml.size() - written);
-    if (count < 0 && errno != EINTR) return system_error(doing);
-    if (count > 0) written += static_cast<std::size_t>(count);
-  }
-  if (::fcntl(settings_.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-    return system_error(doing);
+  auto settings = control::seal_text("stint-settings", settings_toml, "keep the settings for the workers");
+  if (!settings) return settings.error();
+  settings_ = std::move(*settings);
   null_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!null_.is_open()) return system_error("open /dev/null");
   return hold_low_descriptors();

@@ -1,6 +1,7 @@
 #include "server/supervisor/upgrade.h"
 
 #include "server/control/connection_table.h"
+#include "server/control/sealed_text.h"
 #include "server/control/status_page.h"
 #include "server/control/wire_text.h"
 #include "server/supervisor/signal_names.h"
@@ -58,18 +59,7 @@ bool keep_at_exec(const std::vector<int>& descriptors) {
 }
 
 Result<UniqueFd> write_state(const UpgradeState& state) {
-  const std::string doing = "keep the state for the new program";
-  const std::string text = encode(state);
-  UniqueFd file(::memfd_create("stint-state", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!file.is_open()) return system_error(doing);
-  for (std::size_t written = 0; written < text.size();) {
-    const ssize_t count = ::write(file.get(), text.data() + written, text.size() - written);
-    if (count < 0 && errno != EINTR) return system_error(doing);
-    if (count > 0) written += static_cast<std::size_t>(count);
-  }
-  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-    return system_error(doing);
-  return file;
+  return control::seal_text("stint-state", encode(state), "keep the state for the new program");
 }
 
 // The rehearsal's child: its own output, the descriptors of the state, and nothing else of ours.
@@ -289,15 +279,6 @@ Error go_back(int former_program, int state_file, const std::vector<int>& descri
   if (keep_at_exec(descriptors) && keep_at_exec({state_file}) && ::fcntl(former_program, F_SETFD, FD_CLOEXEC) == 0)
     ::execveat(former_program, "", const_cast<char* const*>(arguments.data()), ::environ, AT_EMPTY_PATH);
   return system_error("execute the former program");
-}
-
-Result<std::string> read_state(int file) {
-  const std::string doing = "read the state of the running server";
-  struct stat status{};
-  if (::fstat(file, &status) < 0) return system_error(doing);
-  std::string text(static_cast<std::size_t>(status.st_size), '\0');
-  if (::pread(file, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) return system_error(doing);
-  return text;
 }
 
 Result<void> check_adoption(const UpgradeState& state) {

@@ -86,9 +86,6 @@ Error replace_this_program(const Program& program, const UpgradeState& state);
 Error go_back(int former_program, int state_file, const std::vector<int>& descriptors, const std::string& why,
               const Program& program);
 
-// The text of the state in `file`.
-Result<std::string> read_state(int file);
-
 // What the rehearsal and the start after it have in common: whether the state can be adopted by this program. Looks at
 // descriptors and shared memory; takes nothing over.
 Result<void> check_adoption(const UpgradeState& state);

@@ -15,6 +15,19 @@ void expect_no_failure(const LoadReport& report) {
   CHECK(report.announced_closes == 0);
 }
 
+// Again until so many workers have answered: where starts are slow beside requests one run sees few of them.
+void expect_no_failure_over(std::size_t workers, const Load& load) {
+  std::set<long> seen;
+  for (int run = 0; run < 20 && seen.size() < workers; ++run) {
+    const LoadReport report = run_load(load);
+    WARN(report.text());
+    expect_no_failure(report);
+    REQUIRE(report.failures() == 0);
+    for (const auto& [pid, count] : report.answers_by_worker) seen.insert(pid);
+  }
+  REQUIRE(seen.size() >= workers);
+}
+
 TEST_CASE("100,000 requests over 32 connections see no failure while workers are replaced hundreds of times",
           "[process]") {
   ServerOptions options = with_workers(2);
@@ -70,10 +83,7 @@ TEST_CASE("connections that rest between requests are never closed unannounced b
   load.connections = 64;
   load.requests = 4'000;
   load.pause = 20ms;
-  const LoadReport report = run_load(load);
-  WARN(report.text());
-  expect_no_failure(report);
-  CHECK(report.answers_by_worker.size() > 4);
+  expect_no_failure_over(5, load);
   server.expect_clean_exit();
 }
 
@@ -91,10 +101,7 @@ TEST_CASE("pipelining clients lose no request to a recycle", "[process]") {
     load.pipeline = 8;
     load.requests = 5'000;
     load.paths = {"/work?us=200", "/pid"};
-    const LoadReport report = run_load(load);
-    WARN(report.text());
-    expect_no_failure(report);
-    CHECK(report.answers_by_worker.size() > 2);
+    expect_no_failure_over(3, load);
   }
   server.expect_clean_exit();
 }

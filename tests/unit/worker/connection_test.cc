@@ -220,7 +220,7 @@ TEST_CASE("when the server stops, the next answer of a connection announces the 
 
 TEST_CASE("time-outs: 408 for half a head or body, silence for an idle connection", "[worker]") {
   Settings settings = bench_settings();
-  settings.http.head_timeout = settings.http.body_timeout = settings.http.idle_timeout = std::chrono::milliseconds(20);
+  settings.http.head_timeout = settings.http.body_timeout = settings.http.idle_timeout = std::chrono::milliseconds(500);
   WorkerBench bench(settings);
   Client half_head = bench.connect(), half_body = bench.connect(), idle = bench.connect(), silent = bench.connect();
   half_head.send("GET / HT");

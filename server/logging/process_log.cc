@@ -3,16 +3,29 @@
 #include "stint/unique_fd.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <filesystem>
+#include <mutex>
 #include <system_error>
 
 namespace stint::logging {
 
 namespace {
+
+// Of the process, as its forks are.
+std::mutex writing;
+
+void hold_while_forking() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    const auto release = [] { writing.unlock(); };
+    ::pthread_atfork([] { writing.lock(); }, release, release);
+  });
+}
 
 void append_escaped(std::string& out, std::string_view text, std::string_view kept_controls, bool is_quoted) {
   static constexpr char digits[] = "0123456789abcdef";
@@ -61,7 +74,9 @@ void make_file(const std::string& path) {
 }  // namespace
 
 ProcessLog::ProcessLog(LogSettings settings, std::string who)
-    : settings_(std::move(settings)), who_(std::move(who)), level_(settings_.level) {}
+    : settings_(std::move(settings)), who_(std::move(who)), level_(settings_.level) {
+  hold_while_forking();
+}
 ProcessLog::~ProcessLog() = default;
 
 Result<std::unique_ptr<ProcessLog>> ProcessLog::open(const LogSettings& settings, std::string who) {
@@ -74,15 +89,16 @@ Result<void> ProcessLog::open_sink() {
   try {
     spdlog::sink_ptr sink;
     if (settings_.error == "-") {
-      sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+      sink = std::make_shared<spdlog::sinks::stderr_sink_st>();
     } else {
       make_file(settings_.error);
-      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings_.error);
+      sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(settings_.error);
     }
     auto logger = std::make_shared<spdlog::logger>(who_, std::move(sink));
     logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %l %n[%P]: %v");
     logger->set_level(spdlog_level(level_));
     logger->flush_on(spdlog::level::trace);
+    const std::lock_guard lock(writing);
     logger_ = std::move(logger);
     return {};
   } catch (const spdlog::spdlog_ex& failure) {
@@ -104,6 +120,7 @@ void ProcessLog::write(LogLevel level, std::string_view message, std::initialize
     while (detail.ends_with('\n')) detail.remove_suffix(1);
     append_escaped(line, detail, "\n\t", false);
   }
+  const std::lock_guard lock(writing);
   logger_->log(spdlog_level(level), spdlog::string_view_t(line.data(), line.size()));
 }
 

@@ -5,6 +5,9 @@
 //
 // Several processes append to one file; each line is one write. Values are quoted where they would not read as one
 // word, and control characters are escaped, so that no client and no application can forge a line.
+//
+// Any thread may write and reopen. A child that the application forks may write, too: no thread is in the middle of a
+// line when it is forked.
 #pragma once
 
 #include "stint/log.h"

@@ -1,5 +1,7 @@
 #include "server/control/inbox.h"
 
+#include "server/control/idle_workers.h"
+
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -63,7 +65,10 @@ Result<InboxEnds> make_inbox() {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
     return system_error("make an inbox");
-  InboxEnds inbox{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  InboxEnds inbox{UniqueFd(ends[0]), UniqueFd(ends[1]), {}};
+  Result<UniqueFd> idle = make_idle_workers();
+  if (!idle.has_value()) return idle.error();
+  inbox.idle_workers = std::move(*idle);
   // The kernel charges what waits to the sender. Refused to the unprivileged, who get what net.core.wmem_max allows;
   // that is enough to work with, so a refusal is no error.
   if (::setsockopt(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &wanted_room, sizeof wanted_room) != 0)

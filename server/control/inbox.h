@@ -42,6 +42,7 @@ struct Handover {
 struct InboxEnds {
   UniqueFd put;
   UniqueFd take;
+  UniqueFd idle_workers;  // who would take from it (idle_workers.h)
 };
 // With room for many connections where that is allowed (SO_SNDBUFFORCE), else with the default of about 160 packets.
 Result<InboxEnds> make_inbox();

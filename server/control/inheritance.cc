@@ -77,6 +77,7 @@ Result<WorkerInheritance> take_inheritance(const std::vector<std::string>& argum
   inheritance.connection_table.reset(fd++);
   inheritance.inbox_put.reset(fd++);
   inheritance.inbox_take.reset(fd++);
+  inheritance.idle_workers.reset(fd++);
   while (fd < end) inheritance.listeners.emplace_back(fd++);
   // The application's own child processes must not keep the sockets open.
   for (fd = first_inherited_fd; fd < end; ++fd)

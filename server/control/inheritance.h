@@ -20,12 +20,13 @@ struct WorkerInheritance {
   UniqueFd connection_table;
   UniqueFd inbox_put;
   UniqueFd inbox_take;
+  UniqueFd idle_workers;
   std::vector<UniqueFd> listeners;
 };
 
 // The numbers the descriptors have in the worker: in the order of WorkerInheritance from 3 on, the listeners last.
 inline constexpr int first_inherited_fd = 3;
-inline constexpr int first_listener_fd = first_inherited_fd + 6;
+inline constexpr int first_listener_fd = first_inherited_fd + 7;
 
 // "worker" and its options, without argv[0].
 std::vector<std::string> worker_arguments(unsigned slot, unsigned generation, bool is_multiprocess, unsigned listeners);

@@ -1,5 +1,6 @@
 #include "server/supervisor/server.h"
 
+#include "server/control/idle_workers.h"
 #include "server/supervisor/signals_blocked.h"
 
 #include <chrono>
@@ -96,7 +97,7 @@ Result<void> Supervisor::Server::go_on(const Continuation& continuation) {
   const UpgradeState& state = continuation.state;
   close_at_exec(descriptors_of(state));
   began_ = state.began;
-  inbox_ = {UniqueFd(state.inbox_put), UniqueFd(state.inbox_take)};
+  inbox_ = {UniqueFd(state.inbox_put), UniqueFd(state.inbox_take), {}};
   for (const auto& of_one_address : state.listeners) {
     auto& listeners = listeners_.emplace_back();
     for (const SocketState& known : of_one_address) {
@@ -112,6 +113,10 @@ Result<void> Supervisor::Server::go_on(const Continuation& continuation) {
   auto generation =
       Generation::make(io_, state.pool.generation, settings_, settings_toml_, pointers_to(listeners_), inbox_);
   if (!generation) return generation.error();
+  // The workers that run on keep the page they have; they are replaced soon.
+  auto idle_workers = control::make_idle_workers();
+  if (!idle_workers) return idle_workers.error();
+  inbox_.idle_workers = std::move(*idle_workers);
   pool_.emplace(io_, std::move(*generation), log_, [this] { on_change(); });
   if (auto adopted = pool_->adopt(state.pool, state.version); !adopted) return adopted;
   if (state.control_socket) {

@@ -161,8 +161,8 @@ Result<StartedWorker> Spawner::start(unsigned slot, unsigned generation, bool is
     argument_texts.push_back(std::move(text));
   const auto arguments = pointers_to(argument_texts);
   const auto environment = pointers_to(environment_);
-  std::vector<int> inherited{ends->second.fd(), settings.get(),   page_file->get(),
-                             table_file->get(), inbox_.put.get(), inbox_.take.get()};
+  std::vector<int> inherited{ends->second.fd(), settings.get(),    page_file->get(),         table_file->get(),
+                             inbox_.put.get(),  inbox_.take.get(), inbox_.idle_workers.get()};
   for (const net::Listener& listener : listeners_) inherited.push_back(listener.socket.get());
 
   process::posix::default_launcher launcher;

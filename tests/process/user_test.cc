@@ -427,9 +427,9 @@ TEST_CASE("a worker that finds itself root in spite of a user ends before anythi
   const pid_t worker = ::fork();
   REQUIRE(worker >= 0);
   if (worker == 0) {
-    int fds[6];
-    for (int i = 0; i < 6; ++i) fds[i] = ::fcntl(i == 0 ? ends->second.fd() : settings.get(), F_DUPFD_CLOEXEC, 100);
-    for (int i = 0; i < 6; ++i) ::dup2(fds[i], control::first_inherited_fd + i);
+    int fds[7];
+    for (int i = 0; i < 7; ++i) fds[i] = ::fcntl(i == 0 ? ends->second.fd() : settings.get(), F_DUPFD_CLOEXEC, 100);
+    for (int i = 0; i < 7; ++i) ::dup2(fds[i], control::first_inherited_fd + i);
     ::execv(arguments[0], arguments.data());
     ::_exit(127);
   }

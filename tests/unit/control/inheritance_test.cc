@@ -30,10 +30,11 @@ int take_in_child(const std::vector<std::string>& arguments, int count, bool wit
     if (inheritance->slot != 3 || inheritance->generation != 7 || !inheritance->is_multiprocess ||
         inheritance->channel.get() != 3 || inheritance->settings.get() != 4 || inheritance->status_page.get() != 5 ||
         inheritance->connection_table.get() != 6 || inheritance->inbox_put.get() != 7 ||
-        inheritance->inbox_take.get() != 8 || inheritance->listeners.size() != 2 ||
-        inheritance->listeners[0].get() != 9 || inheritance->listeners[1].get() != 10)
+        inheritance->inbox_take.get() != 8 || inheritance->idle_workers.get() != 9 ||
+        inheritance->listeners.size() != 2 || inheritance->listeners[0].get() != 10 ||
+        inheritance->listeners[1].get() != 11)
       ::_exit(wrong);
-    for (int fd = 3; fd < 11; ++fd)
+    for (int fd = 3; fd < 12; ++fd)
       if (::fcntl(fd, F_GETFD) != FD_CLOEXEC) ::_exit(not_closed_at_exec);
     ::_exit(taken);
   }
@@ -45,22 +46,22 @@ int take_in_child(const std::vector<std::string>& arguments, int count, bool wit
 }  // namespace
 
 TEST_CASE("a worker takes what its supervisor has prepared", "[control]") {
-  CHECK(take_in_child(worker_arguments(3, 7, true, 2), 8, true) == taken);
+  CHECK(take_in_child(worker_arguments(3, 7, true, 2), 9, true) == taken);
 }
 
 TEST_CASE("a worker that no supervisor started is refused", "[control]") {
   const auto arguments = worker_arguments(3, 7, true, 2);
   CHECK(take_in_child(arguments, 0, true) == refused);   // nothing there
-  CHECK(take_in_child(arguments, 7, true) == refused);   // one missing
-  CHECK(take_in_child(arguments, 8, false) == refused);  // descriptors of something else
-  CHECK(take_in_child({}, 8, true) == refused);
-  CHECK(take_in_child({"worker"}, 8, true) == refused);
+  CHECK(take_in_child(arguments, 8, true) == refused);   // one missing
+  CHECK(take_in_child(arguments, 9, false) == refused);  // descriptors of something else
+  CHECK(take_in_child({}, 9, true) == refused);
+  CHECK(take_in_child({"worker"}, 9, true) == refused);
   auto other = arguments;
   other[2] = "three";
-  CHECK(take_in_child(other, 8, true) == refused);
+  CHECK(take_in_child(other, 9, true) == refused);
   other = arguments;
   other[2] = "0";
-  CHECK(take_in_child(other, 8, true) == refused);
+  CHECK(take_in_child(other, 9, true) == refused);
 }
 
 TEST_CASE("the arguments are those that `ps` should show", "[control]") {

@@ -1,0 +1,52 @@
+// Which workers of a pool could start a request at once: one page of shared memory beside the inbox, made by the
+// supervisor and inherited by every worker of every generation. A worker that cannot start a request looks here before
+// it puts it into the inbox: where nobody is idle the request waits as well where it is.
+//
+// What is on its way to an idle worker is counted, so that no more is sent than there are idle workers; whoever finds
+// the inbox empty sets the count right. Each worker has a place, taken by its pid, and writes only there. What it says
+// holds for a few seconds, and it says so again once a second: the word of a worker that has died runs out by itself.
+// No system call but when a place is taken.
+#pragma once
+
+#include "stint/result.h"
+#include "stint/unique_fd.h"
+#include "stint/worker_report.h"
+
+#include <cstddef>
+
+namespace stint::control {
+
+Result<UniqueFd> make_idle_workers();
+
+// The mapped page, as one worker has it. Outlives the descriptor.
+class IdleWorkers {
+ public:
+  static Result<IdleWorkers> map(int fd);
+  IdleWorkers(IdleWorkers&&) noexcept;
+  IdleWorkers& operator=(IdleWorkers&&) noexcept;
+  ~IdleWorkers();  // gives the place back
+
+  // This worker is idle, as far as is known now. In a pool with more workers than places some go unmentioned.
+  void say_idle(TimePoint now);
+  void say_busy();
+  bool says_idle() const { return says_idle_; }
+  // Another worker is idle, and nothing is on its way to it.
+  bool has_other(TimePoint now) const;
+
+  // A request goes into the inbox, or has come out of it; nothing is in it.
+  void sent() const;
+  void took() const;
+  void nothing_sent() const;
+
+ private:
+  struct Page;
+  struct Place;
+  explicit IdleWorkers(Page* page) : page_(page) {}
+  void take_place();
+
+  Page* page_ = nullptr;
+  Place* own_ = nullptr;  // in the page; null: none was free
+  bool says_idle_ = false;
+};
+
+}  // namespace stint::control

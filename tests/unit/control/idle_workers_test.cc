@@ -1,0 +1,73 @@
+#include "server/control/idle_workers.h"
+
+#include "tests/support/catch.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace stint;
+using namespace stint::control;
+
+namespace {
+
+struct Pool {
+  UniqueFd file = std::move(*make_idle_workers());
+  IdleWorkers worker() const { return std::move(*IdleWorkers::map(file.get())); }
+};
+
+const TimePoint now = std::chrono::steady_clock::now();
+
+}  // namespace
+
+TEST_CASE("a worker sees others that are idle, not itself", "[control]") {
+  const Pool pool;
+  IdleWorkers one = pool.worker(), two = pool.worker();
+  one.say_idle(now);
+  CHECK_FALSE(one.has_other(now));
+  CHECK(two.has_other(now));
+  one.say_busy();
+  CHECK_FALSE(two.has_other(now));
+}
+
+TEST_CASE("no more is sent than there are idle workers", "[control]") {
+  const Pool pool;
+  IdleWorkers one = pool.worker(), two = pool.worker(), busy = pool.worker();
+  one.say_idle(now);
+  two.say_idle(now);
+  busy.sent();
+  CHECK(busy.has_other(now));
+  busy.sent();
+  CHECK_FALSE(busy.has_other(now));
+  one.took();
+  CHECK(busy.has_other(now));
+  two.took();
+  two.took();  // something that a retired worker had put in
+  busy.sent();
+  two.say_busy();
+  CHECK_FALSE(busy.has_other(now));
+  one.nothing_sent();  // it was lost with its sender
+  CHECK(busy.has_other(now));
+}
+
+TEST_CASE("the word of a worker that has died runs out, and its place is taken again", "[control]") {
+  const Pool pool;
+  const IdleWorkers other = pool.worker();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    IdleWorkers mine = pool.worker();
+    mine.say_idle(now);
+    ::_exit(0);  // without giving the place back
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+  CHECK(other.has_other(now));
+  CHECK_FALSE(other.has_other(now + std::chrono::seconds(5)));
+  // More workers, one after the other, than there are places.
+  for (int i = 0; i < 600; ++i) {
+    IdleWorkers next = pool.worker();
+    next.say_idle(now);
+    REQUIRE(other.has_other(now));
+  }
+  CHECK_FALSE(other.has_other(now));
+}

@@ -62,7 +62,7 @@ than twice `max_connections`.)"},
     {"app.limits.processes", Limit{IN(app.limits.processes), false, 1, 10'000'000}, R"("inherit")", "",
      ChangeCost::new_generation,
      R"(Most processes and threads of the workers' user, all of its others on this machine counted: a number, "unlimited" or
-"inherit". A worker takes two, itself and its keeper. It does not bind root.)"},
+"inherit". A worker takes three more than `workers.threads`, its keeper among them. It does not bind root.)"},
     {"app.limits.core", Limit{IN(app.limits.core), true, 0, (65536_GiB).count}, R"("inherit")", "",
      ChangeCost::new_generation,
      R"(Largest core file of a worker that crashed: a size, 0 for none, "unlimited" or "inherit". It holds all that the
@@ -74,6 +74,9 @@ application knew.)"},
 load asks for, within `memory.budget`.)"},
     {"app.workers.shrink_after", Time{IN(app.workers.shrink_after), Duration(1000), longest, false}, R"("60s")", "",
      ChangeCost::nothing, "With a range of `count`: a worker goes when for so long one less would have done."},
+    {"app.workers.threads", Number{IN(app.workers.threads), 1, 256}, "1", "", ChangeCost::new_generation,
+     R"(How many requests a worker may have in the application at the same time, each on a thread of its own. For views that wait
+more than they compute, and only for applications that are safe with threads; wsgi.multithread is true then.)"},
     {"app.workers.startup_timeout", Time{IN(app.workers.startup_timeout), shortest, longest, false}, R"("60s")", "",
      ChangeCost::nothing, "A worker that is not ready after this time has failed to start."},
     {"app.workers.request_timeout", Time{IN(app.workers.request_timeout), shortest, longest, true}, R"("60s")", "",
@@ -89,7 +92,8 @@ load asks for, within `memory.budget`.)"},
      "A worker is replaced when it has more open descriptors than this; its clients' connections do not count. 0: "
      "never."},
     {"app.recycle.max_threads", Number{IN(app.recycle.max_threads), 0, 1'000'000}, "0", "", ChangeCost::nothing,
-     "A worker is replaced when its process has more threads than this. 0: never."},
+     "A worker is replaced when its process has more threads than this, `workers.threads` and two of Stint's own among "
+     "them. 0: never."},
     {"app.recycle.min_age", Time{IN(app.recycle.min_age), shortest, longest, true}, "0", "", ChangeCost::nothing,
      "A worker younger than this is not replaced because of one of the limits above. 0: none is too young."},
     {"app.recycle.kill_rss", Size{IN(app.recycle.kill_rss), 1_MiB, 65536_GiB, true}, "0", "", ChangeCost::nothing,

@@ -11,7 +11,7 @@
 
 namespace stint::embed {
 
-// After the application is imported, in the thread that will call it. Does nothing where Django's caches are not in
+// After the application is imported, in each thread that will call it. Does nothing where Django's caches are not in
 // use; a cache that cannot be made is left to the request that wants it, which is told why.
 void make_django_caches(const Gil& gil);
 

@@ -9,8 +9,8 @@ namespace stint::embed {
 // Once a process, before any other function here. False: a Python error is set.
 bool ready_early_hints_type(const Gil& gil);
 
-// The callable of one request after the other: making one for each would cost every request something that few use. One
-// that an application keeps is left to it, and raises RuntimeError.
+// The callable of one request after the other, of calls that follow each other: making one for each would cost every
+// request something that few use. One that an application keeps is left to it, and raises RuntimeError.
 class EarlyHints {
  public:
   // Connects the callable with a request; null with a Python error set when memory is short.

@@ -133,7 +133,7 @@ bool EnvironBuilder::make_base(const Gil& gil) {
   return set(script_name, PyRef::borrow(empty_.get())) && set(server_software, latin1(gil, "stint/" STINT_VERSION)) &&
          set(gateway_interface, latin1(gil, "CGI/1.1")) &&
          set(wsgi_version, PyRef::steal(Py_BuildValue("(ii)", 1, 0))) &&
-         set(wsgi_multithread, PyRef::borrow(Py_False)) &&  // a worker calls the application from one thread at a time
+         set(wsgi_multithread, PyRef::borrow(is_multithread_ ? Py_True : Py_False)) &&
          set(wsgi_multiprocess, PyRef::borrow(is_multiprocess_ ? Py_True : Py_False)) &&
          set(wsgi_run_once, PyRef::borrow(Py_False)) && set(wsgi_input_terminated, PyRef::borrow(Py_True)) &&
          set(wsgi_file_wrapper, PyRef::borrow(file_wrapper_type())) && set(stint_version, latin1(gil, STINT_VERSION)) &&

@@ -28,8 +28,8 @@ class RepeatedText {
 
 class EnvironBuilder {
  public:
-  explicit EnvironBuilder(WorkerIdentity worker, bool is_multiprocess)
-      : worker_(std::move(worker)), is_multiprocess_(is_multiprocess) {}
+  EnvironBuilder(WorkerIdentity worker, bool is_multiprocess, bool is_multithread)
+      : worker_(std::move(worker)), is_multiprocess_(is_multiprocess), is_multithread_(is_multithread) {}
 
   // Makes what all requests share; once, before build(). False: a Python error is set.
   bool prepare(const Gil& gil);
@@ -105,6 +105,7 @@ class EnvironBuilder {
 
   const WorkerIdentity worker_;
   const bool is_multiprocess_;
+  const bool is_multithread_;
 
   std::array<PyRef, key_count> keys_;
   PyRef base_;  // has every key that is always there, so that a copy has room for the fields without growing

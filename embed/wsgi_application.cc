@@ -1,5 +1,6 @@
 #include "embed/wsgi_application.h"
 
+#include "embed/django_caches.h"
 #include "embed/error_stream.h"
 #include "embed/input_stream.h"
 #include "embed/py_error.h"
@@ -44,6 +45,27 @@ class Disconnected {
 
 }  // namespace
 
+// Lent for a call; goes back while the GIL is still held.
+class WsgiApplication::ScratchLoan {
+ public:
+  ScratchLoan(const Gil&, std::vector<std::unique_ptr<Scratch>>& free) : free_(free) {
+    if (free_.empty()) {
+      scratch_ = std::make_unique<Scratch>();
+    } else {
+      scratch_ = std::move(free_.back());
+      free_.pop_back();
+    }
+  }
+  ScratchLoan(const ScratchLoan&) = delete;
+  ScratchLoan& operator=(const ScratchLoan&) = delete;
+  ~ScratchLoan() { free_.push_back(std::move(scratch_)); }
+  Scratch* operator->() const { return scratch_.get(); }
+
+ private:
+  std::vector<std::unique_ptr<Scratch>>& free_;
+  std::unique_ptr<Scratch> scratch_;
+};
+
 std::unique_ptr<WsgiApplication> WsgiApplication::make(const Gil& gil, PyRef callable, const RuntimeOptions& options,
                                                        LoadFailure& failure) {
   std::unique_ptr<WsgiApplication> made(new WsgiApplication(std::move(callable), options));
@@ -61,13 +83,14 @@ WsgiApplication::WsgiApplication(PyRef callable, const RuntimeOptions& options)
     : log_(*options.log),
       worker_(options.worker.slot),
       callable_(std::move(callable)),
-      environ_(std::make_unique<EnvironBuilder>(options.worker, options.is_multiprocess)) {}
+      environ_(std::make_unique<EnvironBuilder>(options.worker, options.is_multiprocess,
+                                                options.app->workers.threads > 1)) {}
 
 WsgiApplication::~WsgiApplication() {
   if (!callable_) return;
   const Gil gil = acquire_gil();
   // What is left to the members' own destructors goes without the GIL.
-  early_hints_ = EarlyHints();
+  free_scratch_.clear();
   environ_.reset();
   callable_.reset();
 }
@@ -75,14 +98,15 @@ WsgiApplication::~WsgiApplication() {
 std::optional<ApplicationFailure> WsgiApplication::call(const Request& request, ResponseSink& sink) noexcept {
   const Gil gil = acquire_gil();
   drop_released(gil);
-  Exchange exchange{.sink = sink, .is_head_request = request.method == "HEAD", .fields = fields_};
+  const ScratchLoan scratch(gil, free_scratch_);
+  Exchange exchange{.sink = sink, .is_head_request = request.method == "HEAD", .fields = scratch->fields};
   RequestContext context(gil);
   if (!context.is_entered()) return take_python_error(gil).as_failure();
-  return call_in_context(gil, request, exchange);
+  return call_in_context(gil, request, exchange, scratch->early_hints);
 }
 
 std::optional<ApplicationFailure> WsgiApplication::call_in_context(const Gil& gil, const Request& request,
-                                                                   Exchange& exchange) {
+                                                                   Exchange& exchange, EarlyHints& early_hints) {
   PyRef request_id = latin1(gil, request.id);
   InputStream input(gil, request.body);
   StartResponse start_response(gil, exchange);
@@ -91,9 +115,9 @@ std::optional<ApplicationFailure> WsgiApplication::call_in_context(const Gil& gi
   }
   PyRef errors = make_error_stream(gil, log_, worker_, request_id.get());
   if (!errors) return take_python_error(gil).as_failure();
-  PyObject* hints = early_hints_.begin(gil, exchange);
+  PyObject* hints = early_hints.begin(gil, exchange);
   if (hints == nullptr) return take_python_error(gil).as_failure();
-  const Disconnected disconnected(gil, early_hints_);
+  const Disconnected disconnected(gil, early_hints);
   PyRef environ = environ_->build(
       gil, request,
       {.request_id = request_id.get(), .input = input.object(), .errors = errors.get(), .early_hints = hints});
@@ -121,6 +145,9 @@ void WsgiApplication::log_close_failure(const Gil& gil, PyObject* request_id, co
   log_.write(LogLevel::error, "application", {{"worker", worker_}, {"request", request}, {"text", text}},
              failure.traceback);
 }
+
+// Its contexts are copies of its own (django_caches.h).
+void WsgiApplication::prepare_thread() noexcept { make_django_caches(acquire_gil()); }
 
 void WsgiApplication::tidy() noexcept {
   if (has_released()) drop_released(acquire_gil());

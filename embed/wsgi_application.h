@@ -21,19 +21,27 @@ class WsgiApplication final : public Application {
   ~WsgiApplication() override;  // takes the GIL
 
   std::optional<ApplicationFailure> call(const Request& request, ResponseSink& sink) noexcept override;
+  void prepare_thread() noexcept override;
   void tidy() noexcept override;
 
  private:
   WsgiApplication(PyRef callable, const RuntimeOptions& options);
-  std::optional<ApplicationFailure> call_in_context(const Gil& gil, const Request& request, Exchange& exchange);
+  // What a call needs and the next one can use again. As many as there have been calls at the same time.
+  struct Scratch {
+    EarlyHints early_hints;
+    std::vector<HeaderField> fields;  // of start_response
+  };
+  class ScratchLoan;
+
+  std::optional<ApplicationFailure> call_in_context(const Gil& gil, const Request& request, Exchange& exchange,
+                                                    EarlyHints& early_hints);
   void log_close_failure(const Gil& gil, PyObject* request_id, const ApplicationFailure& failure);
 
   Log& log_;
   const unsigned worker_;
   PyRef callable_;
   std::unique_ptr<EnvironBuilder> environ_;
-  EarlyHints early_hints_;
-  std::vector<HeaderField> fields_;  // scratch memory of start_response
+  std::vector<std::unique_ptr<Scratch>> free_scratch_;  // guarded by the GIL
 };
 
 }  // namespace stint::embed

@@ -21,8 +21,11 @@ class Application {
   virtual ~Application() = default;
 
   // Calls the application and puts its answer into the sink; returns when the iterable is exhausted and closed.
-  // A client that is gone is no failure. Never throws. Called from one thread at a time.
+  // A client that is gone is no failure. Never throws. Called by up to app.workers.threads threads at the same time.
   virtual std::optional<ApplicationFailure> call(const Request& request, ResponseSink& sink) = 0;
+
+  // The calling thread, another than the one that loaded the application, is going to call it. May wait.
+  virtual void prepare_thread() = 0;
 
   // Frees what was released by sinks since the last call into the application (memory of answers sent since).
   // The worker calls it about once a second when there was anything to do.

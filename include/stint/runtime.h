@@ -63,7 +63,7 @@ struct RuntimeModule {
 };
 
 // Raised whenever a type that crosses dlopen changes.
-inline constexpr unsigned runtime_interface = 2;
+inline constexpr unsigned runtime_interface = 3;
 
 using RuntimeEntry = const RuntimeModule* (*)();
 inline constexpr const char* runtime_entry_symbol = "stint_embed_entry";

@@ -18,7 +18,7 @@ namespace {
 // What CLI11 writes the words of one sub-command into.
 struct SettingsWords {
   bool is_dev = false;
-  std::string file, module, workers, directory, venv, access_log;
+  std::string file, module, workers, threads, directory, venv, access_log;
   std::vector<std::string> listen, set;
 };
 struct ServerWords {
@@ -40,6 +40,7 @@ void add_settings_options(CLI::App& command, SettingsWords& words) {
       ->type_name("ADDRESS")
       ->allow_extra_args(false);
   command.add_option("--workers", words.workers, "Number of worker processes, or auto")->type_name("N");
+  command.add_option("--threads", words.threads, "Requests at a time in a worker")->type_name("N");
   command.add_option("--directory", words.directory, "Working directory of the application")->type_name("FOLDER");
   command.add_option("--venv", words.venv, "Its virtual environment")->type_name("FOLDER");
   command.add_option("--access-log", words.access_log, "File of the access log; - is standard output")
@@ -108,6 +109,7 @@ std::variant<SettingsArguments, UsageError> settings_arguments(const CLI::App& c
   add("application", "app.module", words.module, "command line");
   add("--listen", "listen", toml_array(words.listen), "--listen");
   add("--workers", "app.workers.count", words.workers, "--workers");
+  add("--threads", "app.workers.threads", words.threads, "--threads");
   add("--directory", "app.directory", words.directory, "--directory");
   add("--venv", "app.venv", words.venv, "--venv");
   add("--access-log", "log.access", words.access_log, "--access-log");

@@ -693,6 +693,25 @@ def raised_by(function):
         return type(error).__name__ + ": " + str(error)
 
 
+def says_multithread(environ, start_response):
+    start_response("200 OK", TEXT)
+    return [str(environ["wsgi.multithread"]).encode()]
+
+
+meeting = threading.Barrier(2)
+
+
+def together(environ, start_response):
+    """Two calls at the same time, each in the middle of the other."""
+    mark = [("X-Mark", environ["QUERY_STRING"])]
+    environ["wsgi.early_hints"](mark)
+    meeting.wait(60)
+    environ["wsgi.early_hints"](mark)
+    start_response("200 OK", mark)
+    meeting.wait(60)
+    return [environ["QUERY_STRING"].encode()]
+
+
 def early_hints(environ, start_response):
     hints = environ["wsgi.early_hints"]
     query = environ["QUERY_STRING"]

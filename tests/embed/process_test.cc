@@ -55,3 +55,32 @@ TEST_CASE("other threads of the application run while the sink waits for a slow 
   REQUIRE(!call(*application, "", sink));
   CHECK(meanwhile == "ok");
 }
+
+TEST_CASE("two calls at the same time have each their own answer (issue 7)") {
+  auto application = python().load("together");
+  REQUIRE(application);
+  FakeSink one, other;
+  bool has_failed = false;
+  std::thread thread([&] {
+    application->prepare_thread();
+    has_failed = call(*application, "other", other).has_value();
+  });
+  const bool has_one_failed = call(*application, "one", one).has_value();
+  thread.join();
+  CHECK_FALSE(has_one_failed);
+  CHECK_FALSE(has_failed);
+  for (const auto& [sink, mark] : {std::pair<const FakeSink&, std::string>{one, "one"}, {other, "other"}}) {
+    CHECK(sink.body == mark);
+    CHECK(sink.field("X-Mark") == mark);
+    REQUIRE(sink.hints.size() == 2);
+    CHECK(sink.hints[0].second == mark);
+    CHECK(sink.hints[1].second == mark);
+  }
+}
+
+TEST_CASE("wsgi.multithread is true when more than one thread calls (issue 7)") {
+  CHECK(body_of("says_multithread") == "False");
+  python().app.workers.threads = 2;
+  CHECK(body_of("says_multithread") == "True");
+  python().app.workers.threads = 1;
+}

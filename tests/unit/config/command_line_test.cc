@@ -36,6 +36,7 @@ TEST_CASE("serve takes an application, a file and options", "[cli]") {
                                      "--listen",     "[::1]:8000",
                                      "--listen",     "unix:a b",
                                      "--workers",    "4",
+                                     "--threads",    "2",
                                      "--directory",  "src",
                                      "--venv",       ".venv",
                                      "--access-log", "-",
@@ -44,8 +45,9 @@ TEST_CASE("serve takes an application, a file and options", "[cli]") {
   CHECK(serve.settings.file == "a.toml");
   CHECK(overrides_of(serve.settings) ==
         Words{"app.module=mysite.wsgi:application (command line)", R"(listen=["[::1]:8000", "unix:a b"] (--listen))",
-              "app.workers.count=4 (--workers)", "app.directory=src (--directory)", "app.venv=.venv (--venv)",
-              "log.access=- (--access-log)", "log.level=debug (--set)", "app.env.A=b=c (--set)"});
+              "app.workers.count=4 (--workers)", "app.workers.threads=2 (--threads)", "app.directory=src (--directory)",
+              "app.venv=.venv (--venv)", "log.access=- (--access-log)", "log.level=debug (--set)",
+              "app.env.A=b=c (--set)"});
 }
 
 TEST_CASE("options may stand before the application and be joined by an equals sign", "[cli]") {

@@ -52,6 +52,7 @@ TEST_CASE("a minimal file gets every default", "[config]") {
   CHECK(settings.app.directory == "/srv/mysite");
   CHECK(settings.app.venv.empty());
   CHECK(settings.app.env.empty());
+  CHECK(settings.app.workers.threads == 1);
   CHECK(settings.app.workers.startup_timeout == std::chrono::seconds(60));
   CHECK(settings.app.workers.request_timeout == std::chrono::seconds(60));
   CHECK(settings.app.recycle == RecycleSettings{.at_once = 1, .drain_timeout = std::chrono::seconds(30)});

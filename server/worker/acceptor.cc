@@ -5,13 +5,24 @@
 
 namespace stint::worker {
 
-Acceptor::Acceptor(std::vector<net::Listener> listeners, UniqueFd inbox_take, ConnectionServices& services)
-    : services_(services), inbox_(*this, std::move(inbox_take)) {
+Acceptor::Acceptor(std::vector<net::Listener> listeners, UniqueFd inbox_take, control::IdleWorkers& idle,
+                   ConnectionServices& services)
+    : services_(services), inbox_(*this, std::move(inbox_take)), idle_workers_(idle) {
   for (net::Listener& listener : listeners) doors_.push_back(std::make_unique<Door>(*this, std::move(listener)));
   services_.loop.add(retrying_);
 }
 
-Result<void> Acceptor::start() { return watch_all(); }
+Result<void> Acceptor::start() {
+  has_started_ = true;
+  return watch_all();
+}
+
+void Acceptor::hold(bool is_held) {
+  if (is_held_ == is_held) return;
+  is_held_ = is_held;
+  if (!is_held) return resume_if_room();
+  pause();
+}
 
 Result<void> Acceptor::watch_all() {
   const auto watch = [&](int fd, auto& door) -> Result<void> {
@@ -75,20 +86,27 @@ void Acceptor::accept_from(const net::Listener& listener, unsigned most) {
   }
 }
 
+// A worker that has got a request to start leaves the next one to others.
 void Acceptor::take_from_inbox(unsigned most) {
   for (unsigned i = 0; i < most && !pause_when_full(); ++i) {
+    if (most != UINT_MAX && services_.dispatcher.has_waiting()) return;
     Result<std::optional<control::Handover>> taken = control::take_from_inbox(inbox_.socket.get());
     if (!taken.has_value()) {
       services_.log.error("packet of the inbox not understood",
                           {{"error", taken.error().text()}, {"next", "its connections are closed"}});
       continue;
     }
-    if (!*taken) return;
+    if (!*taken) return idle_workers_.nothing_sent();
+    if ((*taken)->header.head_length > 0) {
+      idle_workers_.took();
+      idle_workers_.say_busy();  // until it is served
+    }
     take_over(std::move(**taken));
   }
 }
 
 void Acceptor::take_over(control::Handover handover) {
+  const Dispatcher::Deferral deferral(services_.dispatcher);  // there may be more to take, and orders
   const bool is_idle = handover.header.length == 0;
   for (UniqueFd& socket : handover.sockets) {
     if (services_.table.is_full()) {  // in the middle of a packet of idle connections: back with it
@@ -109,7 +127,7 @@ void Acceptor::on_deadline() {
 }
 
 void Acceptor::resume_if_room() {
-  if (is_watching_ || is_retrying_ || doors_.empty() || services_.table.is_full()) return;
+  if (is_watching_ || is_retrying_ || is_held_ || !is_open() || services_.table.is_full()) return;
   services_.page.set_full(false);
   if (services_.table.open() < services_.table.capacity() - services_.table.capacity() / 10) has_said_full_ = false;
   if (const Result<void> watched = watch_all(); !watched.has_value()) try_again_later(watched.error());

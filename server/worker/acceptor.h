@@ -3,6 +3,7 @@
 // connection, not all.
 #pragma once
 
+#include "server/control/idle_workers.h"
 #include "server/control/inbox.h"
 #include "server/net/listener.h"
 #include "server/worker/connection_services.h"
@@ -17,8 +18,9 @@ namespace stint::worker {
 
 class Acceptor final : private Timed {
  public:
-  // `inbox_take`: the end of the inbox to take from.
-  Acceptor(std::vector<net::Listener> listeners, UniqueFd inbox_take, ConnectionServices& services);
+  // `inbox_take`: the end of the inbox to take from; `idle` counts what is in it.
+  Acceptor(std::vector<net::Listener> listeners, UniqueFd inbox_take, control::IdleWorkers& idle,
+           ConnectionServices& services);
 
   Result<void> start();
   // Before stop(), where nobody else will: all that is in the listeners' queues, and in the inbox.
@@ -26,6 +28,10 @@ class Acceptor final : private Timed {
   void take_inbox();
   // Accepts no more, and lets the listeners and the inbox go.
   void stop();
+  // It has been started, and not stopped.
+  bool is_open() const { return has_started_ && !doors_.empty(); }
+  // Takes nothing in while others can do more with it. No system call when that is known already.
+  void hold(bool is_held);
   // After connections have gone: room again. Called by the worker between steps of its loop.
   void resume_if_room();
 
@@ -59,9 +65,12 @@ class Acceptor final : private Timed {
   ConnectionServices& services_;
   std::vector<std::unique_ptr<Door>> doors_;
   InboxDoor inbox_;
+  control::IdleWorkers& idle_workers_;
   DeadlineList retrying_{std::chrono::milliseconds(200)};
   bool is_watching_ = false;  // at every door
   bool is_retrying_ = false;
+  bool is_held_ = false;
+  bool has_started_ = false;
   bool has_said_full_ = false;  // once, until a tenth of the connections have gone
 };
 

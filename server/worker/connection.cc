@@ -15,8 +15,6 @@ namespace stint::worker {
 namespace {
 // After so many pipelined requests in a row the loop turns to the other connections.
 constexpr unsigned run_most = 16;
-// Orders of the supervisor wait on the channel while a call runs; a shorter one they can wait for.
-constexpr std::chrono::milliseconds long_call{1};
 // An idle connection does not keep more than this of what it has used.
 constexpr std::size_t kept_capacity = 1024;
 // In the access log, of a request whose client did not wait for its answer, as nginx has it.
@@ -35,7 +33,8 @@ Connection::Connection(ConnectionServices& services, std::size_t slot, UniqueFd 
       socket_(std::move(socket)),
       peer_(services.forwarded_rules, socket_.get(), std::move(remote), services.awaits_proxy_header),
       parser_(services.head_limits),
-      writer_(queue_, *this, services.clock, services.takes_named_files) {}
+      writer_(queue_, *this, services.takes_named_files),
+      call_(services.lease) {}
 
 Result<void> Connection::start() {
   services_.deadlines.head.arm(*this, services_.loop.now());
@@ -57,8 +56,10 @@ void Connection::on_ready(std::uint32_t events) {
       }
       return read();
     case State::waiting:
-      return leave_unserved();  // only errors are waited for
+      // Only errors are waited for; what else comes was fetched while its call before was running.
+      return (events & (EPOLLERR | EPOLLHUP)) != 0U ? leave_unserved() : void();
     case State::calling:
+      return on_ready_while_calling(events);
     case State::writing:
       return send_queued();
     case State::lingering:
@@ -299,7 +300,7 @@ void Connection::send_interim(std::string_view answer) {
 
 Connection::Next Connection::begin_request(std::string_view& bytes) {
   disarm();
-  if (!services_.dispatcher.is_free()) {
+  if (!services_.dispatcher.can_start(parser_.head().path)) {
     keep_head();
     stash(bytes);
     if (!share_unstarted()) return Next::stop;
@@ -360,7 +361,8 @@ void Connection::serve(std::string_view rest) {
   state_ = State::calling;
   shared_.calling(unstarted(rest), id_.view(), began_, written_);
   writer_.begin(head.method, head.version_minor, head.wants_keep_alive);
-  services_.dispatcher.dispatch(request, writer_, began_);
+  services_.dispatcher.dispatch(request, writer_, call_, began_);
+  services_.loop.rewatch(socket_.get(), EPOLLIN);
   writer_.finish();
   if (writer_.was_short() && !is_gone_) {  // without a client the rest was not asked for
     services_.log.error("answer short: the application gave less than its Content-Length",
@@ -423,22 +425,31 @@ void Connection::send_queued() {
   const Result<bool> sent = send_out();
   if (!sent.has_value()) {
     note_that_client_left();
-    if (state_ == State::calling) return;  // wait_until_sent() tells the application
+    if (state_ == State::calling) return call_.resume();  // wait_until_sent() tells the application
     log_access();
     return close();
   }
   if (queue_.sent() != before) services_.deadlines.write.arm(*this, services_.loop.now());
-  if (!*sent || state_ == State::calling) return;
+  if (state_ == State::calling) return *sent ? call_.resume() : void();
+  if (!*sent) return;
   services_.loop.rewatch(socket_.get(), EPOLLIN);
   finish_request();
   go_on();
 }
 
-// The application waits for its slow client, on this thread. Everybody else's reading, writing and time-outs go on
-// below; their complete requests wait in the dispatcher, because this thread's application state (a database connection
-// in a transaction, say) belongs to the call that has begun.
+// Nothing was asked for: these are bytes behind the request, which wait in the socket, or the client has left.
+// Edge-triggered for nothing, a socket still tells of errors, each once.
+void Connection::on_ready_while_calling(std::uint32_t events) {
+  if (awaits_room_) return send_queued();
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0U) note_that_client_left();
+  services_.loop.rewatch(socket_.get(), EPOLLET);
+}
+
+// The application waits for its slow client. Its thread waits with it, and another one leads: a thread's state in the
+// application (a database connection in a transaction, say) belongs to the call that has begun.
 Result<void> Connection::wait_until_sent() {
   STINT_ASSERT(state_ == State::calling);
+  const LoopLease::Call::Turn turn(call_);
   if (!is_gone_) {
     const Result<bool> sent = send_out();
     if (!sent.has_value()) {
@@ -446,7 +457,9 @@ Result<void> Connection::wait_until_sent() {
     } else if (!*sent) {
       services_.loop.rewatch(socket_.get(), EPOLLOUT);
       services_.deadlines.write.arm(*this, services_.loop.now());
-      while (!is_gone_ && !queue_.is_empty()) services_.loop.step();
+      awaits_room_ = true;
+      call_.wait();
+      awaits_room_ = false;
       disarm();
       services_.loop.rewatch(socket_.get(), EPOLLIN);
     }
@@ -469,9 +482,11 @@ void Connection::leave_unserved() {
   close();
 }
 
-// A call of more than a moment may have missed an order to retire: its answer has to announce the close.
+// A call of more than a moment may have missed an order to retire, if nobody has taken the loop over: its answer has to
+// announce the close. A shorter one the order can wait for.
 bool Connection::is_draining() {
-  if (!services_.is_draining && std::chrono::steady_clock::now() - began_ > long_call) services_.look_for_orders();
+  const LoopLease::Call::Turn turn(call_);
+  if (!services_.is_draining && std::chrono::steady_clock::now() - began_ > call_limit) services_.look_for_orders();
   return services_.announces_close();
 }
 
@@ -548,7 +563,7 @@ void Connection::close() {
   if (state_ == State::closed) return;
   if (state_ == State::calling) {
     is_gone_ = true;  // the call ends first
-    return;
+    return call_.resume();
   }
   if (state_ == State::waiting) services_.dispatcher.forget(*this);
   state_ = State::closed;
@@ -581,7 +596,7 @@ void Connection::on_deadline() {
     case State::calling:  // its client reads too slowly
       is_gone_ = true;
       services_.page.count_write_timeout();
-      return;
+      return call_.resume();
     case State::writing:
       is_gone_ = true;
       services_.page.count_write_timeout();

@@ -2,12 +2,14 @@
 //
 //            first byte            head complete         body complete           answer begun
 //     ┌─> idle ──────> reading_head ──────> reading_body ──────> calling ─────────────────────┐
-//     │                     │                    │      (or waiting: another call runs)       │
+//     │                     │                    │      (or waiting: no thread is free)        │
 //     │                     └──── refused ───────┴──> (answer 4xx/5xx) ──┐                    │
 //     ├──────────────────────────────────────── all sent, kept alive ────┼─────────────────── writing
 //     │                                                                  └─ all sent, closing ─> lingering ──> closed
 //
-// Run by the thread that runs the event loop. Always:
+// Run by the thread that has the lease of the event loop. While a call runs, the answer (writer_, queue_, what is sent
+// of it) is the call's alone, whichever thread leads; the loop only notes that the client has left, or reads too
+// slowly. Always:
 // - Requests of a connection are answered in order; at most one is in the application.
 // - Bytes after a refused request are never read as a request.
 // - What a connection owns while idle is this object and its socket: read buffers are lent (ReadBuffers).
@@ -22,6 +24,7 @@
 #include "server/worker/body_spool.h"
 #include "server/worker/deadlines.h"
 #include "server/worker/event_loop.h"
+#include "server/worker/loop_lease.h"
 #include "server/worker/output_queue.h"
 #include "server/worker/peer.h"
 #include "server/worker/request_ids.h"
@@ -57,8 +60,8 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   // The server stops: what has begun is finished, and a connection on which nothing has begun is closed soon instead of
   // at its next request.
   void expect_end();
-  // The worker drains: gives the connection to the pool if it is where another worker can go on with it; it is closed
-  // here then. False: the inbox is full, or the application is at it; the connection stays.
+  // The worker drains, or cannot start what it has: gives the connection to the pool if it is where another worker can
+  // go on with it; it is closed here then. False: the inbox is full, or the application is at it; the connection stays.
   bool hand_over();
   // Its turn has come (Dispatcher). REQUIRES: state waiting.
   void serve_waiting();
@@ -98,6 +101,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   void after_answer();  // the answer is queued: send it, now or when the client reads
   Result<bool> send_out();
   void send_queued();
+  void on_ready_while_calling(std::uint32_t events);
   void finish_request();  // all of it is with the kernel
   Result<void> wait_until_sent() override;
   bool is_draining() override;
@@ -125,6 +129,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
 
   OutputQueue queue_;
   ResponseWriter writer_;
+  LoopLease::Call call_;
   RequestId id_;
   std::chrono::steady_clock::time_point began_{};
   std::time_t began_wall_{};
@@ -133,6 +138,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   std::uint32_t attempts_ = 0;  // workers that died while they were at the request at work
   bool is_refused_ = false;     // the answer under way is a refusal: close after it
   bool has_head_ = false;       // parser_.head() is of the request at work
+  bool awaits_room_ = false;    // the call waits until its client has read: the loop sends what is queued
   bool is_gone_ = false;        // nothing more is sent: the client has left, or reads too slowly
   bool has_left_ = false;       // the former
 };

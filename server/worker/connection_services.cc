@@ -3,7 +3,7 @@
 namespace stint::worker {
 
 ConnectionServices::ConnectionServices(const Settings& settings, unsigned slot, Application& application,
-                                       EventLoop& event_loop, control::StatusPage& status_page,
+                                       EventLoop& event_loop, LoopLease& loop_lease, control::StatusPage& status_page,
                                        control::ConnectionTableView& table_view, int inbox_put_end,
                                        AccessLogger& access_logger, PrivateMemory& memory, Log& the_log)
     : worker_slot(slot),
@@ -16,6 +16,7 @@ ConnectionServices::ConnectionServices(const Settings& settings, unsigned slot, 
       awaits_proxy_header(settings.proxy.protocol),
       takes_named_files(StaticFiles::takes_named_files(settings.static_roots)),
       loop(event_loop),
+      lease(loop_lease),
       page(status_page),
       shared_table(table_view),
       inbox_put(inbox_put_end),
@@ -23,7 +24,7 @@ ConnectionServices::ConnectionServices(const Settings& settings, unsigned slot, 
       private_memory(memory),
       log(the_log),
       deadlines(settings.http),
-      dispatcher(application, settings, status_page, the_log),
+      dispatcher(application, settings, loop_lease, status_page, the_log),
       table(settings.http.max_connections) {
   for (DeadlineList* list :
        {&deadlines.head, &deadlines.body, &deadlines.idle, &deadlines.write, &deadlines.linger, &deadlines.last_idle}) {

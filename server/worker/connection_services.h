@@ -1,9 +1,8 @@
-// What every connection of a worker uses; one a worker, made by Worker.
+// What every connection of a worker uses; one a worker, made by Worker. Guarded by the lease of the event loop.
 #pragma once
 
 #include "server/control/connection_table.h"
 #include "server/control/status_page.h"
-#include "server/http/date.h"
 #include "server/http/forwarded.h"
 #include "server/http/request_parser.h"
 #include "server/worker/access_logger.h"
@@ -11,6 +10,7 @@
 #include "server/worker/deadlines.h"
 #include "server/worker/dispatcher.h"
 #include "server/worker/event_loop.h"
+#include "server/worker/loop_lease.h"
 #include "server/worker/private_memory.h"
 #include "server/worker/read_buffers.h"
 #include "server/worker/request_ids.h"
@@ -43,8 +43,8 @@ struct ConnectionDeadlines {
 
 struct ConnectionServices {
   ConnectionServices(const Settings& settings, unsigned slot, Application& application, EventLoop& event_loop,
-                     control::StatusPage& status_page, control::ConnectionTableView& table_view, int inbox_put_end,
-                     AccessLogger& access_logger, PrivateMemory& memory, Log& log);
+                     LoopLease& loop_lease, control::StatusPage& status_page, control::ConnectionTableView& table_view,
+                     int inbox_put_end, AccessLogger& access_logger, PrivateMemory& memory, Log& log);
 
   // Live connections go to other workers instead of being ended.
   bool hands_over() const { return is_draining && !is_stopping; }
@@ -58,6 +58,7 @@ struct ConnectionServices {
   const bool awaits_proxy_header;  // at the beginning of every connection
   const bool takes_named_files;    // StaticFiles::takes_named_files
   EventLoop& loop;
+  LoopLease& lease;
   control::StatusPage& page;
   control::ConnectionTableView& shared_table;  // a slot for each of `table`
   const int inbox_put;
@@ -68,7 +69,6 @@ struct ConnectionServices {
   Dispatcher dispatcher;
   ReadBuffers read_buffers;
   RequestIds request_ids;
-  http::DateClock clock;
   bool is_draining = false;
   bool is_stopping = false;                       // drains, and no other worker will take over
   bool is_leaving = false;                        // the server is going to stop: clients shall go elsewhere

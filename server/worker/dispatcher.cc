@@ -4,6 +4,8 @@
 #include "server/worker/connection.h"
 #include "stint/assert.h"
 
+#include <algorithm>
+
 namespace stint::worker {
 
 namespace {
@@ -15,35 +17,53 @@ void answer_failure(const Request& request, ResponseWriter& writer) {
 
 }  // namespace
 
-void Dispatcher::dispatch(const Request& request, ResponseWriter& writer, TimePoint now) {
-  STINT_ASSERT(is_free());
+bool Dispatcher::can_start(std::string_view path) const {
+  const bool may_call = lease_.holder().calls_application && !defers_ && waiting_.empty();
+  return may_call || path == "*" || static_files_.has(path);
+}
+
+void Dispatcher::dispatch(const Request& request, ResponseWriter& writer, LoopLease::Call& call, TimePoint now) {
   if (request.path == "*") return writer.answer(200);  // OPTIONS *: about the server, not about a resource
   if (static_files_.answer(request, writer)) return;
-  if (mount_.empty()) return call_application(request, writer, now);
-  const std::optional<Request> below = below_mount(request);
-  below ? call_application(*below, writer, now) : writer.answer(404);
+  if (mount_.empty()) return call_application(request, writer, call, now);
+  std::string script_name;
+  const std::optional<Request> below = below_mount(request, script_name);
+  below ? call_application(*below, writer, call, now) : writer.answer(404);
 }
 
 // "/shop" has "/shop" and "/shop/…" below it, not "/shops" (RFC 3875 §4.1.13).
-std::optional<Request> Dispatcher::below_mount(const Request& request) {
+std::optional<Request> Dispatcher::below_mount(const Request& request, std::string& script_name) const {
   if (!request.path.starts_with(mount_)) return std::nullopt;
   Request below = request;
   below.path.remove_prefix(mount_.size());
   if (!below.path.empty() && !below.path.starts_with('/')) return std::nullopt;
   below.script_name = mount_;
   if (!request.script_name.empty()) {
-    script_name_.assign(request.script_name).append(mount_);
-    below.script_name = script_name_;
+    script_name.assign(request.script_name).append(mount_);
+    below.script_name = script_name;
   }
   return below;
 }
 
-void Dispatcher::call_application(const Request& request, ResponseWriter& writer, TimePoint now) {
-  is_calling_ = true;
-  page_.set_busy(now);
+void Dispatcher::begin_call(TimePoint now) {
+  if (running_.empty()) page_.set_busy(now);
+  running_.push_back(now);
+}
+
+void Dispatcher::end_call(TimePoint began) {
+  running_.erase(std::find(running_.begin(), running_.end(), began));
+  running_.empty() ? page_.set_idle() : page_.set_busy(running_.front());
+}
+
+void Dispatcher::call_application(const Request& request, ResponseWriter& writer, LoopLease::Call& call,
+                                  TimePoint now) {
+  STINT_ASSERT(lease_.holder().calls_application);
+  begin_call(now);
+  call.begin(now);
+  // From here on other threads may have the loop, and all that it guards; the connection's answer is this call's.
   const std::optional<ApplicationFailure> failure = application_.call(request, writer);
-  page_.set_idle();
-  is_calling_ = false;
+  call.end();
+  end_call(now);
   if (writer.was_cut()) {
     log_.warning("answer cut: the application gave more than its Content-Length",
                  {{"method", request.method}, {"target", request.target}, {"request", request.id}});
@@ -81,10 +101,26 @@ void Dispatcher::send_named_file(const Request& request, ResponseWriter& writer)
 }
 
 void Dispatcher::serve_waiting() {
-  if (waiting_.empty() || is_calling_) return;
+  if (waiting_.empty() || !lease_.holder().calls_application) return;
   Connection& connection = *waiting_.front();
   waiting_.pop_front();
   connection.serve_waiting();
+}
+
+bool Dispatcher::hand_over_waiting() {
+  for (std::size_t i = 0; i < waiting_.size(); ++i) {
+    if (waiting_[i]->hand_over()) return true;  // and it waits here no more
+  }
+  return false;
+}
+
+// It may have to wait for Python, as a call may.
+void Dispatcher::tidy(TimePoint now) {
+  if (!lease_.holder().calls_application) return;
+  LoopLease::Call call(lease_);
+  call.begin(now);
+  application_.tidy();
+  call.end();
 }
 
 }  // namespace stint::worker

@@ -1,11 +1,12 @@
-// Decides who answers a complete request: the server itself, a static file, or the application; one call into the
-// application at a time. Requests that are complete while a call runs (it waits for a slow client) queue here.
+// Decides who answers a complete request: the server itself, a static file, or the application. Requests for the
+// application that are complete while no thread can call it queue here.
 //
-// Always: a connection is in the queue exactly while it is in the state `waiting`; a request is given to the
-// application once.
+// Guarded by the lease of the event loop. Always: a connection is in the queue exactly while it is in the state
+// `waiting`; a request is given to the application once; those that queue are served first.
 #pragma once
 
 #include "server/control/status_page.h"
+#include "server/worker/loop_lease.h"
 #include "server/worker/response_writer.h"
 #include "server/worker/static_files.h"
 #include "stint/application.h"
@@ -16,6 +17,8 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace stint::worker {
 
@@ -23,39 +26,62 @@ class Connection;
 
 class Dispatcher {
  public:
-  Dispatcher(Application& application, const Settings& settings, control::StatusPage& page, Log& log)
+  Dispatcher(Application& application, const Settings& settings, LoopLease& lease, control::StatusPage& page, Log& log)
       : application_(application),
+        lease_(lease),
         mount_(settings.app.mount),
         shows_errors_(settings.app.show_errors),
         static_files_(settings.static_roots),
         page_(page),
         log_(log) {}
 
-  bool is_free() const { return !is_calling_; }
-  // Puts a whole answer into the writer, or a visibly broken one. `now`: when the request began. REQUIRES: is_free().
-  void dispatch(const Request& request, ResponseWriter& writer, TimePoint now);
+  // A request for this path can be answered now, on this thread; else it has to queue.
+  bool can_start(std::string_view path) const;
+  // Puts a whole answer into the writer, or a visibly broken one. `now`: when the request began. `call` is the
+  // connection's. REQUIRES: can_start(), or that it was its turn.
+  void dispatch(const Request& request, ResponseWriter& writer, LoopLease::Call& call, TimePoint now);
 
   void enqueue(Connection& connection) { waiting_.push_back(&connection); }
   void forget(Connection& connection) { std::erase(waiting_, &connection); }
-  // Serves one waiting request if nothing runs. Called by the worker between steps of its loop.
+  bool has_waiting() const { return !waiting_.empty(); }
+  // Serves one waiting request if this thread calls the application. Called between steps of the loop.
   void serve_waiting();
+  // Gives one of those that wait to another worker, the oldest that can go. False: none can.
+  bool hand_over_waiting();
+  // While it lives, requests for the application queue: its owner is in the middle of something that others must not
+  // find half done, as they might during a call.
+  class Deferral {
+   public:
+    explicit Deferral(Dispatcher& dispatcher) : dispatcher_(dispatcher) { dispatcher_.defers_ = true; }
+    Deferral(const Deferral&) = delete;
+    Deferral& operator=(const Deferral&) = delete;
+    ~Deferral() { dispatcher_.defers_ = false; }
+
+   private:
+    Dispatcher& dispatcher_;
+  };
+  // Lets the application free what it holds for answers that have been sent, when this thread calls it.
+  void tidy(TimePoint now);
 
  private:
   // The request as an application below app.mount sees it; nothing when it is not for it.
-  std::optional<Request> below_mount(const Request& request);
-  void call_application(const Request& request, ResponseWriter& writer, TimePoint now);
+  std::optional<Request> below_mount(const Request& request, std::string& script_name) const;
+  void call_application(const Request& request, ResponseWriter& writer, LoopLease::Call& call, TimePoint now);
+  void begin_call(TimePoint now);
+  void end_call(TimePoint began);
   void tell_of_failure(const ApplicationFailure& failure, const Request& request, ResponseWriter& writer);
   void send_named_file(const Request& request, ResponseWriter& writer);
 
   Application& application_;
+  LoopLease& lease_;
   const std::string& mount_;
   const bool shows_errors_;
-  std::string script_name_;  // of the request at work, where it is made of two parts
   StaticFiles static_files_;
   control::StatusPage& page_;
   Log& log_;
   std::deque<Connection*> waiting_;
-  bool is_calling_ = false;
+  std::vector<TimePoint> running_;  // when the calls began that run now, the oldest first
+  bool defers_ = false;
 };
 
 }  // namespace stint::worker

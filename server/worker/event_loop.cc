@@ -2,6 +2,9 @@
 
 #include "stint/assert.h"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <limits>
 
@@ -10,7 +13,12 @@ namespace stint::worker {
 Result<std::unique_ptr<EventLoop>> EventLoop::make() {
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll.is_open()) return system_error("epoll_create1");
-  return std::unique_ptr<EventLoop>(new EventLoop(std::move(epoll)));
+  UniqueFd alarm(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!alarm.is_open()) return system_error("eventfd");
+  std::unique_ptr<EventLoop> loop(new EventLoop(std::move(epoll), std::move(alarm)));
+  if (const Result<void> watched = loop->watch(loop->alarm_.fd.get(), EPOLLIN, loop->alarm_); !watched.has_value())
+    return watched.error();
+  return loop;
 }
 
 static std::uint64_t key_of(int fd, std::uint32_t serial) {
@@ -50,9 +58,13 @@ void EventLoop::unwatch(int fd) {
   STINT_ASSERT(::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr) == 0);
 }
 
-int EventLoop::wait_milliseconds() const {
+TimePoint EventLoop::next_due() const {
   TimePoint next = TimePoint::max();
   for (const DeadlineList* list : deadlines_) next = std::min(next, list->next_due());
+  return next;
+}
+
+int EventLoop::milliseconds_until(TimePoint next) const {
   if (next == TimePoint::max()) return -1;
   if (next <= now_) return 0;
   // One more than the difference rounded down: waking before the deadline would only mean waking twice.
@@ -60,18 +72,51 @@ int EventLoop::wait_milliseconds() const {
   return static_cast<int>(std::min<long long>(wait, std::numeric_limits<int>::max()));
 }
 
-void EventLoop::fetch() {
-  const int count = ::epoll_wait(epoll_.get(), batch_.data(), static_cast<int>(batch_.size()), wait_milliseconds());
+void EventLoop::prepare_to_wait(bool may_wait) {
+  waits_until_ = may_wait ? next_due() : TimePoint::min();
+  wait_milliseconds_ = may_wait ? milliseconds_until(waits_until_) : 0;
+}
+
+void EventLoop::wait() {
+  const int count = ::epoll_wait(epoll_.get(), batch_.data(), static_cast<int>(batch_.size()), wait_milliseconds_);
   STINT_ASSERT(count >= 0 || errno == EINTR);
-  now_ = std::chrono::steady_clock::now();
   batch_next_ = 0;
   batch_size_ = count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
+void EventLoop::end_of_wait() {
+  waits_until_ = TimePoint::min();
+  look_at_clock();
   for (DeadlineList* list : deadlines_) list->expire(now_);
 }
 
+void EventLoop::wake_for_deadlines() {
+  const TimePoint due = next_due();
+  if (due >= waits_until_) return;
+  waits_until_ = due;
+  wake();
+}
+
+void EventLoop::wake() {
+  const std::uint64_t one = 1;
+  static_cast<void>(!::write(alarm_.fd.get(), &one, sizeof one));  // fails only when it is readable anyway
+}
+
+void EventLoop::Alarm::on_ready(std::uint32_t) {
+  std::uint64_t count = 0;
+  static_cast<void>(!::read(fd.get(), &count, sizeof count));  // resets it
+}
+
 void EventLoop::step() {
-  if (batch_next_ == batch_size_) fetch();
-  if (batch_next_ == batch_size_) return;
+  if (!has_events()) {
+    prepare_to_wait(true);
+    wait();
+    end_of_wait();
+  }
+  if (has_events()) run_one();
+}
+
+void EventLoop::run_one() {
   const epoll_event event = batch_[batch_next_++];
   const auto fd = static_cast<std::size_t>(event.data.u64 & 0xffffffffU);
   const auto serial = static_cast<std::uint32_t>(event.data.u64 >> 32);

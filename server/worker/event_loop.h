@@ -1,4 +1,5 @@
-// The worker's event loop: readiness of descriptors, and deadlines. One thread at a time runs it (the leader).
+// The worker's event loop: readiness of descriptors, and deadlines. One thread at a time has it (LoopLease); only while
+// it waits for events may another one watch descriptors and arm deadlines.
 //
 // Why not Boost.Asio here, as the supervisor has it: Asio registers descriptors edge-triggered and wants a read buffer
 // for each waiting connection, offers no EPOLLEXCLUSIVE (an idle worker wakes for each connection that another one
@@ -46,11 +47,22 @@ class EventLoop {
   void add(DeadlineList& list) { deadlines_.push_back(&list); }
 
   // Calls one watcher that is ready, or waits for one (until the next deadline) and calls it; runs deadlines that are
-  // due. May be called again from within a watcher: the rest of the batch is then run by the inner call.
+  // due. While a watcher runs, another thread may go on with the rest of the batch.
   void step();
+
+  // A step in its parts, for who has to let others have the loop while wait() runs.
+  bool has_events() const { return batch_next_ != batch_size_; }
+  void prepare_to_wait(bool may_wait);
+  void wait();         // touches nothing but the batch
+  void end_of_wait();  // runs deadlines
+  void run_one();      // REQUIRES: has_events()
+  // Makes a wait() of another thread end that is longer than the deadlines now allow.
+  void wake_for_deadlines();
+  void wake();
 
   // The time of the last wait; good for time-outs, too old for measuring.
   TimePoint now() const { return now_; }
+  void look_at_clock() { now_ = std::chrono::steady_clock::now(); }
 
  private:
   struct Registration {
@@ -59,17 +71,27 @@ class EventLoop {
     std::uint32_t events = 0;
   };
 
-  explicit EventLoop(UniqueFd epoll) : epoll_(std::move(epoll)) {}
-  int wait_milliseconds() const;
-  void fetch();
+  // Wakes the thread that waits: an eventfd.
+  struct Alarm final : Watcher {
+    explicit Alarm(UniqueFd f) : fd(std::move(f)) {}
+    void on_ready(std::uint32_t events) override;
+    UniqueFd fd;
+  };
+
+  EventLoop(UniqueFd epoll, UniqueFd alarm) : epoll_(std::move(epoll)), alarm_(std::move(alarm)) {}
+  TimePoint next_due() const;
+  int milliseconds_until(TimePoint next) const;
 
   UniqueFd epoll_;
+  Alarm alarm_;
   std::vector<Registration> registrations_;  // by descriptor
   std::vector<DeadlineList*> deadlines_;
   std::array<epoll_event, 128> batch_{};
   std::size_t batch_next_ = 0;
   std::size_t batch_size_ = 0;
   std::uint32_t serials_ = 0;
+  int wait_milliseconds_ = 0;
+  TimePoint waits_until_ = TimePoint::min();  // min: nobody waits
   TimePoint now_ = std::chrono::steady_clock::now();
 };
 

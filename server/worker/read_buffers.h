@@ -1,6 +1,6 @@
 // Buffers to read into, lent for the time of one readiness event, so that a waiting connection holds none. There is
-// more than one only because the event loop runs again inside a call that waits for a slow client
-// (Connection::wait_until_sent).
+// more than one only because an event may last as long as the call that it led to, while other threads go on with the
+// loop.
 #pragma once
 
 #include <array>

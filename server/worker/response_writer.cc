@@ -1,5 +1,6 @@
 #include "server/worker/response_writer.h"
 
+#include "server/http/date.h"
 #include "stint/assert.h"
 
 #include <array>
@@ -43,7 +44,8 @@ void ResponseWriter::send_head() {
   // As late as possible: a worker that began to drain during the call still announces the close.
   keeps_alive_ = keeps_alive_ && framing_ != BodyFraming::until_close && !host_.is_draining();
   if (framing_ == BodyFraming::length) remaining_ = head_.content_length().value_or(0);
-  head_.append_to(queue_.owned(), framing_, version_minor_, keeps_alive_, clock_.at(std::time(nullptr)));
+  thread_local http::DateClock clock;
+  head_.append_to(queue_.owned(), framing_, version_minor_, keeps_alive_, clock.at(std::time(nullptr)));
   queue_.commit();
   has_sent_head_ = true;
 }

@@ -3,7 +3,6 @@
 // its ResponseHost.
 #pragma once
 
-#include "server/http/date.h"
 #include "server/http/response_head.h"
 #include "server/worker/output_queue.h"
 #include "stint/response_sink.h"
@@ -26,8 +25,8 @@ class ResponseHost {
 
 class ResponseWriter final : public ResponseSink {
  public:
-  ResponseWriter(OutputQueue& queue, ResponseHost& host, http::DateClock& clock, bool takes_named_files = false)
-      : queue_(queue), host_(host), clock_(clock), head_(takes_named_files) {}
+  ResponseWriter(OutputQueue& queue, ResponseHost& host, bool takes_named_files = false)
+      : queue_(queue), host_(host), head_(takes_named_files) {}
 
   // A new answer. `wants_keep_alive`: the client's wish; a worker that drains announces the close all the same.
   // REQUIRES: `method` lives until finish().
@@ -77,7 +76,6 @@ class ResponseWriter final : public ResponseSink {
 
   OutputQueue& queue_;
   ResponseHost& host_;
-  http::DateClock& clock_;
   http::ResponseHead head_;
   std::string_view method_;
   int version_minor_ = 1;

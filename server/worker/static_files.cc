@@ -50,13 +50,18 @@ UniqueFd open_below(const std::string& root, const std::string& name) {
 
 }  // namespace
 
-bool StaticFiles::answer(const Request& request, ResponseWriter& writer) const {
+const StaticSettings* StaticFiles::root_of(std::string_view path) const {
   for (const StaticSettings& root : roots_) {
-    if (root.is_internal || !request.path.starts_with(root.url)) continue;
-    answer_from(root.root, std::string(request.path.substr(root.url.size())), request, writer);
-    return true;
+    if (!root.is_internal && path.starts_with(root.url)) return &root;
   }
-  return false;
+  return nullptr;
+}
+
+bool StaticFiles::answer(const Request& request, ResponseWriter& writer) const {
+  const StaticSettings* root = root_of(request.path);
+  if (root == nullptr) return false;
+  answer_from(root->root, std::string(request.path.substr(root->url.size())), request, writer);
+  return true;
 }
 
 namespace {

@@ -15,6 +15,8 @@ class StaticFiles {
  public:
   explicit StaticFiles(const std::vector<StaticSettings>& roots) : roots_(roots) {}
 
+  // The path is below one of the urls.
+  bool has(std::string_view path) const { return root_of(path) != nullptr; }
   // Answers when the path is below one of the urls (then also with 404, 405); false: the request is not for static
   // files.
   bool answer(const Request& request, ResponseWriter& writer) const;
@@ -31,6 +33,7 @@ class StaticFiles {
     const StaticSettings* root = nullptr;  // null: in none
     std::string name;                      // below it
   };
+  const StaticSettings* root_of(std::string_view path) const;
   Place place_of(const http::NamedFile& file) const;
   static void answer_from(const std::string& root, const std::string& name, const Request& request,
                           ResponseWriter& writer);

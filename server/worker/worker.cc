@@ -52,7 +52,8 @@ int Worker::run() {
     return 1;
   }
   tell(control::Ready{steps_, runtime_.python});
-  serve();
+  crew_->run();
+  crew_.reset();  // the main thread is alone again
   tell(control::Drained{});
   access_->flush();
   runtime_.runtime->shut_down();
@@ -111,9 +112,15 @@ Result<void> Worker::start_serving() {
   if (!page.has_value()) return page.error();
   page_ = std::make_unique<control::StatusPage>(std::move(*page));
 
+  Result<control::IdleWorkers> idle = control::IdleWorkers::map(inheritance_.idle_workers.get());
+  if (!idle.has_value()) return idle.error();
+  idle_workers_ = std::make_unique<control::IdleWorkers>(std::move(*idle));
+
   Result<std::unique_ptr<EventLoop>> loop = EventLoop::make();
   if (!loop.has_value()) return loop.error();
   loop_ = std::move(*loop);
+  crew_ = std::make_unique<Crew>(*loop_, static_cast<CrewWork&>(*this), settings_.app.workers.threads,
+                                 [this] { application_->prepare_thread(); });
 
   Result<std::unique_ptr<AccessLogger>> access = AccessLogger::make(settings_.log, *loop_, log_);
   if (!access.has_value()) return access.error();
@@ -129,15 +136,17 @@ Result<void> Worker::start_serving() {
     if (!listener.has_value()) return listener.error();
     listeners.push_back(std::move(*listener));
   }
-  services_ =
-      std::make_unique<ConnectionServices>(settings_, inheritance_.slot, *application_, *loop_, *page_, *shared_table_,
-                                           inheritance_.inbox_put.get(), *access_, *private_memory_, log_);
+  services_ = std::make_unique<ConnectionServices>(settings_, inheritance_.slot, *application_, *loop_, crew_->lease(),
+                                                   *page_, *shared_table_, inheritance_.inbox_put.get(), *access_,
+                                                   *private_memory_, log_);
   std::vector<int> ours{channel_.fd(), inheritance_.inbox_put.get(), inheritance_.inbox_take.get()};
   for (const net::Listener& listener : listeners) ours.push_back(listener.socket.get());
   close_in_forked_children(*shared_table_, std::move(ours));
 
   services_->look_for_orders = [this] { read_channel(); };
-  acceptor_ = std::make_unique<Acceptor>(std::move(listeners), std::move(inheritance_.inbox_take), *services_);
+  acceptor_ =
+      std::make_unique<Acceptor>(std::move(listeners), std::move(inheritance_.inbox_take), *idle_workers_, *services_);
+  balance_ = std::make_unique<Balance>(*services_, *acceptor_, *idle_workers_);
   drain_ = std::make_unique<Drain>(*services_, *acceptor_, settings_.app.recycle.drain_timeout);
 
   loop_->add(ticking_);
@@ -146,29 +155,27 @@ Result<void> Worker::start_serving() {
        {std::pair<int, Watcher*>{channel_.fd(), &channel_watcher_}, {signal_watcher_.fd, &signal_watcher_}}) {
     if (const Result<void> watched = loop_->watch(fd, EPOLLIN, *watcher); !watched.has_value()) return watched.error();
   }
-  return {};
+  return crew_->start();
 }
 
 // Everything is ready, and its generation may serve.
 void Worker::begin_to_serve() {
   if (drain_->has_begun()) return;
   const Result<void> started = acceptor_->start();
-  if (started.has_value()) return;
+  if (started.has_value()) return balance_->announce();
   log_.error("cannot accept", {{"error", started.error().text()}, {"next", "asking to be replaced"}});
   tell(control::RecycleWanted{"cannot accept"});
 }
 
-void Worker::serve() {
-  std::size_t published = 0;
-  while (!drain_->is_over()) {
-    loop_->step();
-    services_->dispatcher.serve_waiting();
-    services_->table.empty_graveyard();
-    if (const std::size_t open = services_->table.open(); open != published) {
-      published = open;
-      page_->set_connections(static_cast<std::uint32_t>(open));
-      acceptor_->resume_if_room();
-    }
+void Worker::serve_waiting() {
+  services_->dispatcher.serve_waiting();
+  balance_->look();
+  if (std::exchange(shall_tidy_, false)) services_->dispatcher.tidy(std::chrono::steady_clock::now());
+  services_->table.empty_graveyard();
+  if (const std::size_t open = services_->table.open(); open != published_connections_) {
+    published_connections_ = open;
+    page_->set_connections(static_cast<std::uint32_t>(open));
+    acceptor_->resume_if_room();
   }
 }
 
@@ -195,6 +202,7 @@ void Worker::read_channel() {
     } else if (const auto* retire = std::get_if<control::Retire>(&**received)) {
       const bool is_first = !drain_->has_begun();
       drain_->begin(retire->takes_rest, retire->takes_waiting);
+      balance_->announce();
       if (is_first) tell(control::Draining{});
     } else if (std::holds_alternative<control::AnnounceCloses>(**received)) {
       services_->is_leaving = true;
@@ -223,7 +231,8 @@ void Worker::on_signal() {
 }
 
 void Worker::tick() {
-  application_->tidy();
+  shall_tidy_ = true;
+  balance_->announce();
   private_memory_->look(std::chrono::steady_clock::now());
   ticking_.arm(tick_, std::chrono::steady_clock::now());
 }

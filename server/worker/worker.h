@@ -1,11 +1,12 @@
 // The worker process: starts Python, imports the application, and serves connections until it is told to retire.
 //
-//   start runtime ─> load application ─> warm up ─> ready ─Serve─> accept and serve ─> retire: drain ─> exit handlers ─> exit
-//        booting                          warming                                        retiring                      dead
+//   start runtime ─> load application ─> warm up ─> ready ─Serve─> accept and serve ─> retire: drain ─> exit handlers
+//   ─> exit
+//        booting                          warming                                        retiring dead
 //
 // Comes in: what the supervisor handed down (control::WorkerInheritance), connections, and messages on the channel.
 // Goes out: answers, the status page, messages. Always: it accepts only between Serve and Retire; if the supervisor is
-// gone it finishes what runs and ends.
+// gone it finishes what runs and ends. The main thread starts and ends it; in between its threads take turns (Crew).
 #pragma once
 
 #include "server/control/channel.h"
@@ -13,7 +14,9 @@
 #include "server/control/status_page.h"
 #include "server/worker/acceptor.h"
 #include "server/worker/access_logger.h"
+#include "server/worker/balance.h"
 #include "server/worker/connection_services.h"
+#include "server/worker/crew.h"
 #include "server/worker/drain.h"
 #include "server/worker/event_loop.h"
 #include "server/worker/private_memory.h"
@@ -38,7 +41,7 @@ struct StartedRuntime {
 using RuntimeStarter =
     std::function<std::optional<LoadFailure>(std::vector<StartStep>& steps, StartedRuntime& started)>;
 
-class Worker {
+class Worker final : private CrewWork {
  public:
   // All arguments outlive the worker. `reopen_log`: after log rotation. `set_title`: of the process, for ps(1).
   Worker(const Settings& settings, control::WorkerInheritance inheritance, RuntimeStarter start_runtime, Log& log,
@@ -72,11 +75,13 @@ class Worker {
   std::optional<LoadFailure> start_application();
   Result<void> start_serving();
   void begin_to_serve();
-  void serve();
   void read_channel();
   void on_supervisor_gone();
   void on_signal();
   void tick();
+  bool has_waiting() override { return services_->dispatcher.has_waiting(); }
+  void serve_waiting() override;
+  bool is_over() override { return drain_->is_over(); }
   void tell(const control::Message& message);
 
   const Settings& settings_;
@@ -93,17 +98,22 @@ class Worker {
 
   std::unique_ptr<control::StatusPage> page_;
   std::unique_ptr<control::ConnectionTableView> shared_table_;
+  std::unique_ptr<control::IdleWorkers> idle_workers_;
   std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<Crew> crew_;
   std::unique_ptr<AccessLogger> access_;
   std::unique_ptr<PrivateMemory> private_memory_;
   std::unique_ptr<ConnectionServices> services_;
   std::unique_ptr<Acceptor> acceptor_;
+  std::unique_ptr<Balance> balance_;
   std::unique_ptr<Drain> drain_;
 
   ChannelWatcher channel_watcher_{*this};
   SignalWatcher signal_watcher_{*this};
   DeadlineList ticking_{std::chrono::seconds(1)};
   Tick tick_{*this};
+  bool shall_tidy_ = false;  // at the next opportunity
+  std::size_t published_connections_ = 0;
   bool has_supervisor_ = true;
 };
 

@@ -39,6 +39,15 @@ def slow(environ, query):
     return b"slow but complete\n"
 
 
+def until(environ, query):
+    """Lasts until the file `file` is there."""
+    with open(query["touch"], "w"):
+        pass
+    while not os.path.exists(query["file"]):
+        time.sleep(0.005)
+    return b"it is there\n"
+
+
 def slow_once(environ, query):
     """Slow for the worker that comes first: the next one finds the file `started`."""
     if not os.path.exists(query["started"]):
@@ -204,6 +213,7 @@ pages = {
     "/pid": pid,
     "/work": work,
     "/slow": slow,
+    "/until": until,
     "/slow-once": slow_once,
     "/leak": leak,
     "/echo": echo,

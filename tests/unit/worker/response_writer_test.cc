@@ -17,7 +17,7 @@ namespace {
 
 // A writer whose queued bytes can be looked at.
 struct Bench : ResponseHost {
-  Bench() : writer(queue, *this, clock) {}
+  Bench() : writer(queue, *this) {}
   stint::Result<void> wait_until_sent() override { return {}; }
   bool is_draining() override { return drains; }
   void send_interim(std::string_view answer) override { interim += answer; }
@@ -36,7 +36,6 @@ struct Bench : ResponseHost {
   void ok(std::vector<HeaderField> fields = {}) { REQUIRE(writer.set_head("200 OK", fields).has_value()); }
 
   OutputQueue queue;
-  stint::http::DateClock clock;
   bool drains = false;
   std::string interim;
   ResponseWriter writer;

@@ -1,20 +1,29 @@
 // Connections of a worker over socket pairs, with a fake application: all of server/worker but the process around it.
+// The test's thread is the worker's main thread, and calls the application; while it waits in a call, another one
+// leads.
 #pragma once
 
 #include "server/control/inbox.h"
 #include "server/worker/connection_services.h"
+#include "server/worker/crew.h"
 
 #include "tests/support/catch.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
 
 namespace stint::test {
+
+// REQUIRE for what may run on two threads at once, which Catch does not allow while all is well.
+inline void must(bool holds) {
+  if (!holds) FAIL("this must hold");
+}
 
 class FakeApplication final : public Application {
  public:
@@ -23,17 +32,19 @@ class FakeApplication final : public Application {
     ++calls;
     return behave(request, sink);
   }
+  void prepare_thread() override { ++prepared; }
   void tidy() override {}
 
   static std::optional<ApplicationFailure> say(ResponseSink& sink, std::string_view body) {
-    REQUIRE(sink.set_head("200 OK", {}).has_value());
+    must(sink.set_head("200 OK", {}).has_value());
     sink.set_length(body.size());
     sink.write({.bytes = body});
     return std::nullopt;
   }
 
   Call behave = [](const Request& request, ResponseSink& sink) { return say(sink, request.path); };
-  int calls = 0;
+  std::atomic<int> calls{0};
+  std::atomic<unsigned> prepared{0};
 };
 
 struct SilentLog final : Log {
@@ -71,7 +82,7 @@ class Client {
  public:
   explicit Client(UniqueFd socket) : socket_(std::move(socket)) {}
   void send(std::string_view bytes) {
-    REQUIRE(::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
+    must(::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
   }
   // Everything that is there now.
   std::string& receive() {
@@ -93,7 +104,7 @@ class Client {
   UniqueFd socket_;
 };
 
-class WorkerBench {
+class WorkerBench final : private worker::CrewWork {
  public:
   explicit WorkerBench(const Settings& s = bench_settings()) : settings(s) {}
 
@@ -133,16 +144,23 @@ class WorkerBench {
     return std::move(**taken);
   }
 
-  // Runs the loop until `done`, as Worker::serve does; fails after many seconds.
-  void run_until(const std::function<bool()>& done) {
-    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (!done()) {
-      REQUIRE(std::chrono::steady_clock::now() < give_up);
-      waker.arm(nobody, std::chrono::steady_clock::now());
-      loop->step();
-      services.dispatcher.serve_waiting();
-      services.table.empty_graveyard();
+  // Serves until `done`, as a worker does; fails after many seconds. Whichever thread leads asks.
+  void run_until(const std::function<bool()>& done, std::chrono::seconds limit = std::chrono::seconds(20)) {
+    const auto give_up = std::chrono::steady_clock::now() + limit;
+    is_done = [&] { return done() || std::chrono::steady_clock::now() > give_up; };
+    if (!std::exchange(is_started, true)) REQUIRE(crew.start().has_value());
+    waker.wake();
+    crew.run();
+    waker.disarm();
+    REQUIRE(done());
+  }
+
+  std::size_t waiting_requests() const {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < shared_table.size(); ++i) {
+      if (shared_table.slot(i).state.load() == control::SlotState::unstarted) ++count;
     }
+    return count;
   }
 
   std::string exchange(Client& client, std::string_view bytes, std::string_view until) {
@@ -162,16 +180,27 @@ class WorkerBench {
   std::unique_ptr<worker::EventLoop> loop = std::move(*worker::EventLoop::make());
   std::unique_ptr<worker::AccessLogger> access = std::move(*worker::AccessLogger::make(settings.log, *loop, log));
   std::unique_ptr<worker::PrivateMemory> memory = std::move(*worker::PrivateMemory::make(page, Bytes{}));
-  worker::ConnectionServices services{settings,        1,       application, *loop, page, shared_table,
+  std::function<bool()> is_done = [] { return true; };
+  worker::Crew crew{*loop, *this, settings.app.workers.threads, [this] { application.prepare_thread(); }};
+  worker::ConnectionServices services{settings,        1,       application, *loop, crew.lease(), page, shared_table,
                                       inbox.put.get(), *access, *memory,     log};
 
  private:
+  bool has_waiting() override { return services.dispatcher.has_waiting(); }
+  void serve_waiting() override {
+    services.dispatcher.serve_waiting();
+    services.table.empty_graveyard();
+  }
+  bool is_over() override { return is_done(); }
+  bool is_started = false;  // a test that takes single steps is alone
+
   // Keeps a step from waiting for ever.
-  struct Nobody final : worker::Timed {
-    void on_deadline() override {}
-  } nobody;
-  worker::DeadlineList waker{std::chrono::milliseconds(1)};
-  const bool is_added = (loop->add(waker), true);
+  struct Waker final : worker::Timed {
+    explicit Waker(worker::EventLoop& loop) { loop.add(list); }
+    void on_deadline() override { wake(); }
+    void wake() { list.arm(*this, std::chrono::steady_clock::now()); }
+    worker::DeadlineList list{std::chrono::milliseconds(1)};
+  } waker{*loop};
 };
 
 }  // namespace stint::test

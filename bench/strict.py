@@ -164,15 +164,17 @@ def wait_until(condition, seconds=60):
     return True
 
 
-def comparison_arguments(doc):
-    """The command line of a comparison with other servers: its parser, and the options."""
+def comparison_arguments(doc, seconds=None):
+    """The command line of a comparison with other servers: its parser, and the options. `seconds`: what --seconds is else."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stint", type=Path, default=run.ROOT / "build/release/stint")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", help="names, separated by commas")
+    if seconds:
+        parser.add_argument("--seconds", type=int, default=seconds, help="of each measurement")
     options = parser.parse_args()
-    if options.rounds < 1:
-        parser.error("there is at least 1 round")
+    if options.rounds < 1 or (seconds and options.seconds < 1):
+        parser.error("there is at least 1 round, and 1 second")
     options.stint = options.stint.absolute()
     return parser, options
 

@@ -1,13 +1,19 @@
-// One end of the SOCK_SEQPACKET pair between supervisor and worker. The end of the other process is told by the end of
-// the channel. Non-blocking on both sides; the supervisor waits on fd() with Asio, the worker with its event loop.
+// One end of the SOCK_SEQPACKET pair between supervisor and worker, or zygote. The end of the other process is told by
+// the end of the channel. Non-blocking on both sides; the supervisor waits on fd() with Asio, the worker with its event
+// loop.
 #pragma once
 
 #include "server/control/message.h"
 #include "stint/result.h"
 #include "stint/unique_fd.h"
 
+#include <sys/types.h>
+
+#include <cstddef>
 #include <optional>
+#include <span>
 #include <utility>
+#include <vector>
 
 namespace stint::control {
 
@@ -24,7 +30,21 @@ class Channel {
   // nullopt: nothing there now. Error with code ECONNRESET: the other side has closed; any other: a broken packet.
   Result<std::optional<Message>> receive();
 
+  // With copies of `descriptors`, which stay the caller's.
+  Result<void> send(const Message& message, std::span<const int> descriptors);
+  // And what came with the message is put behind `descriptors`. receive() closes it: what a worker sends is not wanted.
+  Result<std::optional<Message>> receive(std::vector<UniqueFd>& descriptors);
+  static constexpr std::size_t most_descriptors = 253;  // SCM_MAX_FD (unix(7))
+
+  // Has the kernel add to each message that is sent from now on who has sent it (SO_PASSCRED, unix(7)).
+  Result<void> ask_for_senders();
+  // The process that has sent the message that receive() is going to return: its word counts for nothing, the kernel's
+  // does. nullopt: there is none, or it cannot be told.
+  std::optional<pid_t> sender() const;
+
  private:
+  Result<std::optional<Message>> receive_with(std::vector<UniqueFd>* descriptors);
+
   UniqueFd socket_;
 };
 

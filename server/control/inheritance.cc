@@ -25,6 +25,8 @@ std::optional<unsigned> number_in(const std::string& text) {
   return number;
 }
 
+}  // namespace
+
 bool is_channel(int fd) {
   int domain = 0;
   int type = 0;
@@ -32,8 +34,6 @@ bool is_channel(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX &&
          ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
 }
-
-}  // namespace
 
 std::vector<std::string> worker_arguments(unsigned slot, unsigned generation, bool is_multiprocess,
                                           unsigned listeners) {

@@ -28,6 +28,9 @@ struct WorkerInheritance {
 inline constexpr int first_inherited_fd = 3;
 inline constexpr int first_listener_fd = first_inherited_fd + 7;
 
+// Whether it is the end of a channel: what somebody who typed an internal command has there is not.
+bool is_channel(int fd);
+
 // "worker" and its options, without argv[0].
 std::vector<std::string> worker_arguments(unsigned slot, unsigned generation, bool is_multiprocess, unsigned listeners);
 // In the worker: takes ownership of the inherited descriptors and sets close-on-exec on each. Error: not started by a

@@ -67,6 +67,10 @@ json::object fields_of(const Message& message) {
           },
           [](const AnnounceCloses&) { return json::object{{"is", "announce_closes"}}; },
           [](const ReopenLogs&) { return json::object{{"is", "reopen_logs"}}; },
+          [](const Fork& fork) {
+            return json::object{{"is", "fork"}, {"slot", fork.slot}, {"listeners", fork.listeners}};
+          },
+          [](const Forked&) { return json::object{{"is", "forked"}}; },
       },
       message);
 }
@@ -97,6 +101,8 @@ Message message_of(const json::object& object) {
     return Retire{text_at(object, "reason"), object.at("takes_rest").as_bool(), object.at("takes_waiting").as_bool()};
   if (is == "announce_closes") return AnnounceCloses{};
   if (is == "reopen_logs") return ReopenLogs{};
+  if (is == "fork") return Fork{object.at("slot").to_number<unsigned>(), object.at("listeners").to_number<unsigned>()};
+  if (is == "forked") return Forked{};
   throw std::invalid_argument("unknown message '" + is + "'");
 }
 

@@ -1,5 +1,5 @@
-// What supervisor and worker say to each other over their channel. Small structs, rare messages; what changes often is
-// read from the status page instead.
+// What supervisor and worker, or zygote, say to each other over their channel. Small structs, rare messages; what
+// changes often is read from the status page instead.
 #pragma once
 
 #include "stint/result.h"
@@ -26,6 +26,8 @@ struct Drained {};   // no connection is left; Python's exit handlers run, then 
 struct RecycleWanted {
   std::string reason;
 };  // the worker itself asks to be replaced (SIGTERM to it, SystemExit)
+struct Forked {
+};  // the first word of a worker that a zygote has forked; the kernel tells whose it is (Channel::sender)
 
 // supervisor → worker
 struct Serve {};  // a ready worker accepts from here on, and not before: its generation may fail meanwhile
@@ -40,8 +42,14 @@ struct Retire {
 struct AnnounceCloses {};  // each answer is its connection's last from now on: the server is going to stop
 struct ReopenLogs {};
 
+// supervisor → zygote, which says Ready, StartFailed and no more. The descriptors of WorkerInheritance come with it.
+struct Fork {
+  unsigned slot = 0;
+  unsigned listeners = 0;  // among the descriptors
+};
+
 using Message = std::variant<Warming, Ready, StartFailed, Draining, Drained, RecycleWanted, Serve, Retire,
-                             AnnounceCloses, ReopenLogs>;
+                             AnnounceCloses, ReopenLogs, Fork, Forked>;
 
 std::string encode(const Message& message);  // JSON, one message; long texts are cut to fit a packet
 Result<Message> decode(std::string_view packet);

@@ -4,9 +4,12 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <optional>
+#include <vector>
 
 using namespace stint;
 using namespace stint::control;
@@ -102,4 +105,49 @@ TEST_CASE("a broken packet is an error, and the next message is read all the sam
   auto next = ends.supervisor->receive();
   REQUIRE((next.has_value() && next->has_value()));
   CHECK(std::holds_alternative<Drained>(**next));
+}
+
+TEST_CASE("descriptors come with their message, and are closed where nobody asks for them", "[control]") {
+  Ends ends;
+  int pipe_ends[2];
+  REQUIRE(::pipe2(pipe_ends, O_CLOEXEC) == 0);
+  UniqueFd reader(pipe_ends[0]), writer(pipe_ends[1]);
+  REQUIRE(ends.supervisor->send(Fork{1, 0}, std::vector<int>{writer.get()}).has_value());
+  REQUIRE(ends.supervisor->send(Fork{2, 0}, std::vector<int>{writer.get()}).has_value());
+  writer.reset();
+
+  std::vector<UniqueFd> descriptors;
+  auto first = ends.worker->receive(descriptors);
+  REQUIRE((first.has_value() && first->has_value()));
+  REQUIRE(descriptors.size() == 1);
+  auto second = ends.worker->receive();
+  REQUIRE((second.has_value() && second->has_value()));
+  CHECK(std::get<Fork>(**second).slot == 2);
+  descriptors.clear();
+  char nothing;
+  CHECK(::read(reader.get(), &nothing, 1) == 0);  // no end of the pipe is left
+}
+
+TEST_CASE("more descriptors than one message takes are an error", "[control]") {
+  Ends ends;
+  const std::vector<int> many(Channel::most_descriptors + 1, STDIN_FILENO);
+  CHECK_FALSE(ends.supervisor->send(Fork{}, many).has_value());
+}
+
+TEST_CASE("the kernel tells who has sent the next message", "[control]") {
+  Ends ends;
+  REQUIRE(ends.supervisor->ask_for_senders().has_value());
+  CHECK_FALSE(ends.supervisor->sender().has_value());  // nothing there
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool is_sent = ends.worker->send(Forked{}).has_value();
+    ::_exit(is_sent ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+  CHECK(ends.supervisor->sender() == child);
+  auto message = ends.supervisor->receive();
+  REQUIRE((message.has_value() && message->has_value()));
+  CHECK(std::holds_alternative<Forked>(**message));
 }

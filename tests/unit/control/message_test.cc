@@ -61,6 +61,13 @@ TEST_CASE("a traceback that is too long keeps its two ends and fits a packet", "
   CHECK_THAT(cut, ContainsSubstring("RecursionError: maximum recursion depth exceeded"));
 }
 
+TEST_CASE("an order to fork and the word of who was forked arrive", "[control]") {
+  const Fork order = there_and_back(Fork{3, 2});
+  CHECK(order.slot == 3);
+  CHECK(order.listeners == 2);
+  there_and_back(Forked{});
+}
+
 TEST_CASE("text that is no UTF-8 is made so that a message carries it", "[control]") {
   CHECK(wire_text("caf\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x90\x8D", 100) == "caf\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x90\x8D");
   CHECK(wire_text("a\xFF z", 100) == "a? z");
@@ -84,7 +91,9 @@ TEST_CASE("a cut in the middle of a character leaves valid text", "[control]") {
 TEST_CASE("a packet that is no message is an error", "[control]") {
   for (const char* packet :
        {"", "{", "[]", "7", "{}", R"({"is":7})", R"({"is":"nothing we know"})", R"({"is":"retire"})",
-        R"({"is":"retire","reason":7,"takes_rest":true,"takes_waiting":true})", R"({"is":"ready","steps":[7],"python":""})"}) {
+        R"({"is":"retire","reason":7,"takes_rest":true,"takes_waiting":true})",
+        R"({"is":"ready","steps":[7],"python":""})", R"({"is":"fork","slot":-1,"listeners":0})",
+        R"({"is":"fork","slot":1})"}) {
     CAPTURE(packet);
     CHECK_FALSE(decode(packet).has_value());
   }

@@ -142,6 +142,11 @@ bool EnvironBuilder::make_base(const Gil& gil) {
          set(stint_retried, PyRef::borrow(Py_False));
 }
 
+bool EnvironBuilder::set_worker(const Gil&, unsigned slot) {
+  PyRef number = PyRef::steal(PyLong_FromUnsignedLong(slot));
+  return number && PyDict_SetItem(base_.get(), keys_[stint_worker].get(), number.get()) == 0;
+}
+
 bool EnvironBuilder::make_field(const Gil& gil, std::string_view name, Field& field) {
   std::string key = "HTTP_";
   bool has_underscore = false;

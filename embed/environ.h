@@ -34,6 +34,9 @@ class EnvironBuilder {
   // Makes what all requests share; once, before build(). False: a Python error is set.
   bool prepare(const Gil& gil);
 
+  // After a fork: what environ says of the worker. False: a Python error is set.
+  bool set_worker(const Gil& gil, unsigned slot);
+
   // Objects of one request, lent.
   struct Objects {
     PyObject* request_id;  // the str of request.id

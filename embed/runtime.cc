@@ -2,6 +2,7 @@
 
 #include "embed/application_import.h"
 #include "embed/django_caches.h"
+#include "embed/forking.h"
 #include "embed/interpreter.h"
 #include "embed/wsgi_application.h"
 
@@ -30,16 +31,29 @@ std::unique_ptr<Application> PythonRuntime::load(std::vector<StartStep>& steps, 
   steps.push_back({"interpreter", start_took_});
   const auto begin = Clock::now();
   const Gil gil = acquire_gil();
-  std::unique_ptr<Application> application;
+  std::unique_ptr<WsgiApplication> application;
   PyRef callable = import_application(gil, options_.app->module, failure);
   if (callable) application = WsgiApplication::make(gil, std::move(callable), options_, failure);
   if (application) make_django_caches(gil);
   steps.push_back({"import", since(begin)});
   if (application == nullptr) failure.step = "import";
+  application_ = application.get();
   return application;
 }
 
 void PythonRuntime::shut_down() { shut_down_interpreter(); }
+
+void PythonRuntime::settle_for_forks() { embed::settle_for_forks(acquire_gil()); }
+
+std::vector<NamedThread> PythonRuntime::threads() { return named_threads(acquire_gil()); }
+
+pid_t PythonRuntime::fork(unsigned slot, const std::function<pid_t()>& fork) {
+  const Gil gil = acquire_gil();
+  const pid_t pid = fork_with_hooks(gil, fork);
+  // Fails only when there is no memory for a number.
+  if (pid == 0 && application_ != nullptr) STINT_ASSERT(application_->become(gil, slot));
+  return pid;
+}
 
 }  // namespace stint::embed
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "embed/gil.h"
+#include "embed/wsgi_application.h"
 
 #include "stint/runtime.h"
 
@@ -14,10 +15,14 @@ class PythonRuntime final : public Runtime {
 
   std::unique_ptr<Application> load(std::vector<StartStep>& steps, LoadFailure& failure) override;
   void shut_down() override;
+  void settle_for_forks() override;
+  std::vector<NamedThread> threads() override;
+  pid_t fork(unsigned slot, const std::function<pid_t()>& fork) override;
 
  private:
   const RuntimeOptions options_;
   const std::chrono::microseconds start_took_;
+  WsgiApplication* application_ = nullptr;  // what load() has made; it outlives every fork()
 };
 
 Result<std::unique_ptr<Runtime>> start_runtime(const RuntimeOptions& options);

@@ -149,6 +149,11 @@ void WsgiApplication::log_close_failure(const Gil& gil, PyObject* request_id, co
 // Its contexts are copies of its own (django_caches.h).
 void WsgiApplication::prepare_thread() noexcept { make_django_caches(acquire_gil()); }
 
+bool WsgiApplication::become(const Gil& gil, unsigned worker) {
+  worker_ = worker;
+  return environ_->set_worker(gil, worker);
+}
+
 void WsgiApplication::tidy() noexcept {
   if (has_released()) drop_released(acquire_gil());
 }

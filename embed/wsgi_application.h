@@ -23,6 +23,8 @@ class WsgiApplication final : public Application {
   std::optional<ApplicationFailure> call(const Request& request, ResponseSink& sink) noexcept override;
   void prepare_thread() noexcept override;
   void tidy() noexcept override;
+  // After a fork. False: a Python error is set.
+  bool become(const Gil& gil, unsigned worker);
 
  private:
   WsgiApplication(PyRef callable, const RuntimeOptions& options);
@@ -38,7 +40,7 @@ class WsgiApplication final : public Application {
   void log_close_failure(const Gil& gil, PyObject* request_id, const ApplicationFailure& failure);
 
   Log& log_;
-  const unsigned worker_;
+  unsigned worker_;
   PyRef callable_;
   std::unique_ptr<EnvironBuilder> environ_;
   std::vector<std::unique_ptr<Scratch>> free_scratch_;  // guarded by the GIL

@@ -1,4 +1,4 @@
-// The language runtime of a worker, behind dlopen: server/ never sees Python, and the supervisor never maps
+// The language runtime of a worker or zygote, behind dlopen: server/ never sees Python, and the supervisor never maps
 // libpython. The embed module exports one C function, `stint_embed_entry`, that returns a RuntimeModule.
 #pragma once
 
@@ -7,7 +7,10 @@
 #include "stint/result.h"
 #include "stint/settings.h"
 
+#include <sys/types.h>
+
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,6 +37,12 @@ struct LoadFailure {
   std::string traceback;  // Python's, or empty
 };
 
+// A thread that the language knows, by the kernel's number.
+struct NamedThread {
+  pid_t id = 0;
+  std::string name;  // "django-main-thread"
+};
+
 class Runtime {
  public:
   virtual ~Runtime() = default;
@@ -45,6 +54,14 @@ class Runtime {
   // What a graceful exit owes the application: threading's shutdown, atexit handlers, flushed stdio. The caller ends
   // the process with _exit afterwards. May be slow or hang (it runs application code); the supervisor limits it.
   virtual void shut_down() = 0;
+
+  // A zygote's, between load() and the first fork(): lets go of what no two processes may share (Django's database
+  // connections), frees what is garbage, and has the collector leave alone what is left, so that it stays shared.
+  virtual void settle_for_forks() = 0;
+  virtual std::vector<NamedThread> threads() = 0;
+  // Calls `fork`, which returns as fork(2) does, with the language's own hooks around it. In the child the application
+  // goes on as that of the worker in this slot. From the process's main thread.
+  virtual pid_t fork(unsigned slot, const std::function<pid_t()>& fork) = 0;
 };
 
 struct RuntimeOptions {

@@ -1,10 +1,8 @@
 #include "server/worker/worker.h"
 
-#include "server/worker/failed_application.h"
 #include "server/worker/forked_children.h"
 #include "server/worker/keeper.h"
 #include "server/worker/signals.h"
-#include "server/worker/warmup.h"
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -39,7 +37,7 @@ void allow_descriptors(unsigned connections) {
 
 int Worker::run() {
   allow_descriptors(settings_.http.max_connections);
-  if (const Result<void> kept = start_keeper(); !kept.has_value()) {
+  if (const Result<void> kept = shared_table_ ? Result<void>() : start_keeper(); !kept.has_value()) {
     tell(control::StartFailed{{"keeper", kept.error().text(), {}}});
     return 1;
   }
@@ -58,6 +56,12 @@ int Worker::run() {
   access_->flush();
   runtime_.runtime->shut_down();
   return 0;
+}
+
+void Worker::take(StartedApplication started, StartStep fork) {
+  runtime_ = std::move(started.runtime);
+  application_ = std::move(started.application);
+  steps_ = {std::move(fork)};
 }
 
 // First of all: the keeper has to be cloned before there are threads, and it carries what memory the worker has by
@@ -85,26 +89,13 @@ std::optional<LoadFailure> Worker::start_application() {
   if (!signals.has_value()) return LoadFailure{"signals", signals.error().text(), {}};
   signal_watcher_.fd = *signals;
 
-  if (std::optional<LoadFailure> failure = start_runtime_(steps_, runtime_)) return failure;
-  LoadFailure failure;
-  application_ = runtime_.runtime->load(steps_, failure);
-  const bool is_mended_soon = settings_.reload.watch && settings_.app.show_errors;
-  if (!application_ && !is_mended_soon) return failure;
-  if (!application_) {
-    log_.write(LogLevel::error, "application not loaded",
-               {{"step", failure.step}, {"error", failure.summary}, {"next", "showing this until the sources change"}},
-               failure.traceback);
-    application_ = std::make_unique<FailedApplication>(failure);
-    tell(control::Warming{});
-    return std::nullopt;
-  }
-
-  tell(control::Warming{});
-  const TimePoint began = std::chrono::steady_clock::now();
-  if (std::optional<LoadFailure> cold = warm_up(*application_, settings_)) return cold;
-  steps_.push_back(
-      {"warmup", std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began)});
-  return std::nullopt;
+  if (application_) return std::nullopt;  // its zygote has started it
+  StartedApplication started;
+  std::optional<LoadFailure> failure =
+      worker::start_application(settings_, start_runtime_, log_, [this] { tell(control::Warming{}); }, steps_, started);
+  runtime_ = std::move(started.runtime);
+  application_ = std::move(started.application);
+  return failure;
 }
 
 Result<void> Worker::start_serving() {

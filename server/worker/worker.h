@@ -4,6 +4,8 @@
 //   ─> exit
 //        booting                          warming                                        retiring dead
 //
+// One that a zygote has forked (start = "fork") has its application from there, and begins with "ready".
+//
 // Comes in: what the supervisor handed down (control::WorkerInheritance), connections, and messages on the channel.
 // Goes out: answers, the status page, messages. Always: it accepts only between Serve and Retire; if the supervisor is
 // gone it finishes what runs and ends. The main thread starts and ends it; in between its threads take turns (Crew).
@@ -14,6 +16,7 @@
 #include "server/control/status_page.h"
 #include "server/worker/acceptor.h"
 #include "server/worker/access_logger.h"
+#include "server/worker/application_start.h"
 #include "server/worker/balance.h"
 #include "server/worker/connection_services.h"
 #include "server/worker/crew.h"
@@ -31,21 +34,16 @@
 
 namespace stint::worker {
 
-// A runtime that has been started, and its name for the log: "3.11.2 (/srv/site/.venv/bin/python)".
-struct StartedRuntime {
-  std::unique_ptr<Runtime> runtime;
-  std::string python;
-};
-// Made by main: finds the virtual environment's Python and starts it. Appends the steps it took; the step that failed
-// is the error's.
-using RuntimeStarter =
-    std::function<std::optional<LoadFailure>(std::vector<StartStep>& steps, StartedRuntime& started)>;
-
 class Worker final : private CrewWork {
  public:
   // All arguments outlive the worker. `reopen_log`: after log rotation. `set_title`: of the process, for ps(1).
   Worker(const Settings& settings, control::WorkerInheritance inheritance, RuntimeStarter start_runtime, Log& log,
          std::function<void()> reopen_log, std::function<void(const std::string&)> set_title);
+
+  // Of a worker that a zygote has forked, before run(): what is started already, and the step that it took; and the
+  // keeper, which a worker otherwise starts by itself, while the process has one thread.
+  void take(StartedApplication started, StartStep fork);
+  Result<void> start_keeper();
 
   // Returns the exit code: 0 retired, 1 could not start. The caller ends the process with _exit: Python is not torn
   // down.
@@ -71,7 +69,6 @@ class Worker final : private CrewWork {
     Worker& worker;
   };
 
-  Result<void> start_keeper();
   std::optional<LoadFailure> start_application();
   Result<void> start_serving();
   void begin_to_serve();

@@ -19,7 +19,7 @@ const std::vector<Room>& rooms() {
        {"server/control", "server/net"},
        {"Boost.Asio", "Boost.Process", "Boost.JSON", "sockets"}},
       {"server/worker", "worker", {"server/control", "server/net", "server/http"}, {"sockets"}},
-      {"server/zygote", "zygote", {"server/control"}, {}},
+      {"server/zygote", "zygote", {"server/control"}, {"sockets"}},
       {"server/admin",
        "admin",
        {"server/control", "server/net", "server/http"},

@@ -78,6 +78,7 @@ struct TypeWriter {
     return R"("anyOf": [{)" + quantity(size_pattern, false) + R"(}, {"const": "auto"}])";
   }
   std::string operator()(const Level&) const { return one_of(log_level_names); }
+  std::string operator()(const Start&) const { return one_of(start_mode_names); }
   std::string operator()(const Targets&) const {
     return R"("type": "array", "items": {"type": "string", "pattern": "^/"})";
   }

@@ -48,7 +48,7 @@ bool is_written_bare(const Kind& kind, const std::string& text) {
   if (std::holds_alternative<Budget>(kind)) return true;
   return std::holds_alternative<Text>(kind) || std::holds_alternative<Time>(kind) ||
          std::holds_alternative<Size>(kind) || std::holds_alternative<Level>(kind) ||
-         std::holds_alternative<Mask>(kind);
+         std::holds_alternative<Start>(kind) || std::holds_alternative<Mask>(kind);
 }
 
 // A value of the command line as TOML: what needs no quotes gets them, a single item becomes a list.

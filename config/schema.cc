@@ -77,6 +77,11 @@ load asks for, within `memory.budget`.)"},
     {"app.workers.threads", Number{IN(app.workers.threads), 1, 256}, "1", "", ChangeCost::new_generation,
      R"(How many requests a worker may have in the application at the same time, each on a thread of its own. For views that wait
 more than they compute, and only for applications that are safe with threads; wsgi.multithread is true then.)"},
+    {"app.workers.start", Start{IN(app.workers.start)}, R"("fresh")", "", ChangeCost::new_generation,
+     R"("fresh": each worker starts Python and imports the application by itself.
+"fork": a process that serves nobody, the zygote, does it once, answers the warm-up requests, and workers are forked from
+it: they are ready in milliseconds and share the memory that they do not change. The application must have no thread and
+no open connection after its import; otherwise the start fails and names them.)"},
     {"app.workers.startup_timeout", Time{IN(app.workers.startup_timeout), shortest, longest, false}, R"("60s")", "",
      ChangeCost::nothing, "A worker that is not ready after this time has failed to start."},
     {"app.workers.request_timeout", Time{IN(app.workers.request_timeout), shortest, longest, true}, R"("60s")", "",

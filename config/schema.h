@@ -89,6 +89,9 @@ struct Mask {  // umask(2): "0027", or "": the supervisor's
 struct Level {
   In<LogLevel> in;
 };
+struct Start {
+  In<StartMode> in;
+};
 struct Targets {  // request targets: ["/", "/health"]
   In<std::vector<std::string>> in;
 };
@@ -107,8 +110,8 @@ struct Environment {  // { NAME = "value" }
 struct StaticRoots {  // [[static]], one table for each; its keys are static_columns
   In<std::vector<StaticSettings>> in;
 };
-using Kind = std::variant<Text, Number, Integer, Switch, WorkerCount, Time, Size, Budget, Limit, Mask, Level, Targets,
-                          Listeners, Networks, ForwardedFields, Environment, StaticRoots>;
+using Kind = std::variant<Text, Number, Integer, Switch, WorkerCount, Time, Size, Budget, Limit, Mask, Level, Start,
+                          Targets, Listeners, Networks, ForwardedFields, Environment, StaticRoots>;
 
 // Is a value of this kind an array of strings?
 inline bool is_list_of_texts(const Kind& kind) {
@@ -159,6 +162,7 @@ std::string_view table_part(std::string_view path);
 std::string_view name_part(std::string_view path);
 
 inline constexpr std::string_view log_level_names[] = {"debug", "info", "warning", "error"};  // indexed by LogLevel
+inline constexpr std::string_view start_mode_names[] = {"fresh", "fork"};                     // indexed by StartMode
 inline constexpr std::string_view log_format_names[] = {"combined", "common", "json"};
 
 }  // namespace stint::config

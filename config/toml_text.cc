@@ -53,6 +53,9 @@ struct ValueWriter {
   std::string operator()(const Level& kind) const {
     return toml_string(log_level_names[static_cast<std::size_t>(value_of(kind.in, settings))]);
   }
+  std::string operator()(const Start& kind) const {
+    return toml_string(start_mode_names[static_cast<std::size_t>(value_of(kind.in, settings))]);
+  }
   std::string operator()(const Targets& kind) const {
     return "[" + joined(value_of(kind.in, settings), [](const std::string& target) { return toml_string(target); }) +
            "]";

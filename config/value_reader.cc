@@ -92,6 +92,19 @@ struct ValueReader::ByKind {
     return std::nullopt;
   }
 
+  // One of some words, which have the enumerators' order. `meant`: of a word that is none of them, the one that was
+  // meant, or "".
+  template <class Value, std::size_t count, class Meant>
+  void one_of(In<Value> in, const std::string_view (&names)[count], const std::string& what, Meant meant) {
+    const auto written = text(node, what);
+    if (!written) return;
+    const auto found = std::ranges::find(names, *written);
+    if (found != std::end(names)) return store(in, static_cast<Value>(found - std::begin(names)));
+    const std::string_view other = meant(*written);
+    complain(node, "must " + what + ", not " + toml_string(*written) +
+                       (other.empty() ? "" : "; did you mean " + toml_string(other) + "?"));
+  }
+
   // Durations and sizes: text with a unit, and 0 where that has a meaning.
   template <class KindOfValue, class Value, class Parse, class Meant>
   std::optional<Value> quantity(const KindOfValue& kind, Value zero, const std::string& example, Parse parse,
@@ -207,15 +220,14 @@ struct ValueReader::ByKind {
   }
 
   void operator()(const Level& kind) {
-    const std::string what = R"(be "debug", "info", "warning" or "error")";
-    const auto written = text(node, what);
-    if (!written) return;
-    const auto found = std::ranges::find(log_level_names, *written);
-    if (found != std::end(log_level_names))
-      return store(kind.in, static_cast<LogLevel>(found - std::begin(log_level_names)));
-    const std::string_view meant = *written == "warn" ? "warning" : nearest(*written, log_level_names);
-    complain(node, "must " + what + ", not " + toml_string(*written) +
-                       (meant.empty() ? "" : "; did you mean " + toml_string(meant) + "?"));
+    one_of(kind.in, log_level_names, R"(be "debug", "info", "warning" or "error")", [](std::string_view written) {
+      return written == "warn" ? std::string_view("warning") : nearest(written, log_level_names);
+    });
+  }
+
+  void operator()(const Start& kind) {
+    one_of(kind.in, start_mode_names, R"(be "fresh" or "fork")",
+           [](std::string_view written) { return nearest(written, start_mode_names); });
   }
 
   void operator()(const Targets& kind) {

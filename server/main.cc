@@ -3,6 +3,7 @@
 //
 //   stint serve …   the supervisor          serve_role
 //   stint worker …  a worker (internal)     worker_role
+//   stint zygote …  a zygote (internal)     zygote_role, which goes on as a worker in the processes it forks
 //   stint rehearse, resume, return …        the program of an upgrade (internal): rehearse_role, continue_role
 //   the rest        questions and orders    run(const cli::…&)
 
@@ -14,6 +15,7 @@
 #include "server/control/channel.h"
 #include "server/control/inheritance.h"
 #include "server/control/sealed_text.h"
+#include "server/control/zygote_inheritance.h"
 #include "server/logging/process_log.h"
 #include "server/net/inherited_sockets.h"
 #include "server/net/listener.h"
@@ -23,7 +25,9 @@
 #include "server/supervisor/supervisor.h"
 #include "server/supervisor/upgrade.h"
 #include "server/supervisor/worker_rights.h"
+#include "server/worker/application_start.h"
 #include "server/worker/worker.h"
+#include "server/zygote/zygote.h"
 
 #include <bsd/unistd.h>
 #include <unistd.h>
@@ -33,6 +37,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -189,10 +194,9 @@ std::string resolved(const std::string& folder) {
   return unknown ? folder : place.string();
 }
 
-worker::RuntimeStarter runtime_starter(const Settings& settings, const control::WorkerInheritance& inheritance,
+worker::RuntimeStarter runtime_starter(const Settings& settings, WorkerIdentity identity, bool is_multiprocess,
                                        Log& log) {
-  const WorkerIdentity identity{settings.app.name, inheritance.slot, inheritance.generation};
-  return [&settings, &log, identity, is_multiprocess = inheritance.is_multiprocess](
+  return [&settings, &log, identity = std::move(identity), is_multiprocess](
              std::vector<StartStep>& steps, worker::StartedRuntime& started) -> std::optional<LoadFailure> {
     const auto python = step(steps, "python", [&] { return runtime_loader::ask_python(resolved(settings.app.venv)); });
     if (!python.has_value()) return LoadFailure{"python", python.error().text(), {}};
@@ -221,18 +225,17 @@ std::optional<LoadFailure> root_in_spite_of_user(const std::string& user) {
   return LoadFailure{"user", "this process is root, and app.user is " + user, {}};
 }
 
-// Before there is a worker that could tell it.
-int fail_start(control::WorkerInheritance& inheritance, LoadFailure failure) {
+// Before there is a worker or a zygote that could tell it.
+int fail_start(UniqueFd channel_end, LoadFailure failure) {
   const std::string sentence = failure.step + ": " + failure.summary;
-  control::Channel channel(std::move(inheritance.channel));
+  control::Channel channel(std::move(channel_end));
   const Result<void> told = channel.send(control::StartFailed{std::move(failure)});
   return told.has_value() ? failed : fail(failed, sentence);
 }
 
-int worker_role(const cli::Worker& command) {
-  Result<control::WorkerInheritance> inheritance = control::take_inheritance(command.arguments);
-  if (!inheritance.has_value()) return fail(invalid, inheritance.error().text());
-  Result<std::string> text = control::read_sealed_text(inheritance->settings.get(), "read the settings handed down");
+// Those that the supervisor has checked; or, with the reason printed, an exit code.
+std::variant<Settings, int> settings_handed_down(int file) {
+  Result<std::string> text = control::read_sealed_text(file, "read the settings handed down");
   if (!text.has_value()) return fail(failed, text.error().text());
   const config::Input input{.source = config::Source{"settings of the supervisor", std::move(*text)},
                             .overrides = {},
@@ -244,22 +247,75 @@ int worker_role(const cli::Worker& command) {
     cli::print_problems(*problems);
     return invalid;
   }
-  const Settings& settings = std::get<config::Loaded>(loaded).settings;
+  return std::get<config::Loaded>(loaded).settings;
+}
+
+void set_title(const std::string& title) { ::setproctitle("-stint: %s", title.c_str()); }
+
+// No destructors: Python is still there, and threads of the application may be.
+[[noreturn]] void leave(int code) {
+  std::fflush(nullptr);
+  ::_exit(code);
+}
+
+int worker_role(const cli::Worker& command) {
+  Result<control::WorkerInheritance> inheritance = control::take_inheritance(command.arguments);
+  if (!inheritance.has_value()) return fail(invalid, inheritance.error().text());
+  const std::variant<Settings, int> handed_down = settings_handed_down(inheritance->settings.get());
+  if (const int* code = std::get_if<int>(&handed_down)) return *code;
+  const Settings& settings = std::get<Settings>(handed_down);
 
   const std::string place = settings.app.name + "/" + std::to_string(inheritance->slot);
 
   if (std::optional<LoadFailure> failure = root_in_spite_of_user(settings.app.user))
-    return fail_start(*inheritance, std::move(*failure));
+    return fail_start(std::move(inheritance->channel), std::move(*failure));
   Result<std::unique_ptr<logging::ProcessLog>> log = logging::ProcessLog::open(settings.log, "worker " + place);
-  if (!log.has_value()) return fail_start(*inheritance, {"log", log.error().text(), {}});
+  if (!log.has_value()) return fail_start(std::move(inheritance->channel), {"log", log.error().text(), {}});
 
-  worker::RuntimeStarter starter = runtime_starter(settings, *inheritance, **log);
+  worker::RuntimeStarter starter = runtime_starter(
+      settings, {settings.app.name, inheritance->slot, inheritance->generation}, inheritance->is_multiprocess, **log);
   worker::Worker worker(
-      settings, std::move(*inheritance), std::move(starter), **log, [&log] { (*log)->reopen(); },
-      [](const std::string& title) { ::setproctitle("-stint: %s", title.c_str()); });
-  const int code = worker.run();
-  std::fflush(nullptr);
-  ::_exit(code);  // no destructors: Python is still there, and threads of the application may be
+      settings, std::move(*inheritance), std::move(starter), **log, [&log] { (*log)->reopen(); }, set_title);
+  leave(worker.run());
+}
+
+// All that is made here lives on in the workers: a fork copies it.
+int zygote_role(const cli::Zygote& command) {
+  Result<control::ZygoteInheritance> inheritance = control::take_zygote_inheritance(command.arguments);
+  if (!inheritance.has_value()) return fail(invalid, inheritance.error().text());
+  const std::variant<Settings, int> handed_down = settings_handed_down(inheritance->settings.get());
+  if (const int* code = std::get_if<int>(&handed_down)) return *code;
+  const Settings& settings = std::get<Settings>(handed_down);
+  const std::string name = settings.app.name;
+  set_title("zygote " + name + " gen " + std::to_string(inheritance->generation));
+
+  if (std::optional<LoadFailure> failure = root_in_spite_of_user(settings.app.user))
+    return fail_start(std::move(inheritance->channel), std::move(*failure));
+  Result<std::unique_ptr<logging::ProcessLog>> opened = logging::ProcessLog::open(settings.log, "zygote " + name);
+  if (!opened.has_value()) return fail_start(std::move(inheritance->channel), {"log", opened.error().text(), {}});
+  logging::ProcessLog& log = **opened;
+  const auto reopen_log = [&log] { log.reopen(); };
+
+  worker::StartedApplication started;
+  const worker::RuntimeStarter starter =
+      runtime_starter(settings, {name, 0, inheritance->generation}, inheritance->is_multiprocess, log);
+  const auto preload = [&](std::vector<StartStep>& steps, zygote::Preloaded& preloaded) {
+    auto failure = worker::start_application(settings, starter, log, [] {}, steps, started);
+    preloaded = {started.runtime.runtime.get(), started.runtime.python};
+    return failure;
+  };
+  std::optional<worker::Worker> worker;
+  const auto begin_worker = [&](control::WorkerInheritance inherited) {
+    log.become("worker " + name + "/" + std::to_string(inherited.slot));
+    worker.emplace(settings, std::move(inherited), starter, log, reopen_log, set_title);
+    if (const Result<void> kept = worker->start_keeper(); !kept.has_value())
+      log.warning("no keeper", {{"error", kept.error().text()}, {"next", "starting it later"}});
+  };
+  zygote::Zygote zygote(std::move(*inheritance), preload, log, reopen_log, begin_worker);
+  zygote::Outcome outcome = zygote.run();
+  if (!outcome.fork) leave(outcome.exit_code);
+  worker->take(std::move(started), std::move(*outcome.fork));
+  leave(worker->run());
 }
 
 template <class Order>
@@ -290,6 +346,7 @@ struct Run {
     return continue_role(command.serve, upgraded_program(), UniqueFd(command.state), UniqueFd(), command.why);
   }
   int operator()(const cli::Worker& command) const { return worker_role(command); }
+  int operator()(const cli::Zygote& command) const { return zygote_role(command); }
   int operator()(const cli::Check& command) const { return cli::run(command); }
   int operator()(const cli::ConfigShow& command) const { return cli::run(command); }
   int operator()(const cli::ConfigDefault& command) const { return cli::run(command); }

@@ -22,6 +22,11 @@ namespace stint {
 
 using Duration = std::chrono::milliseconds;
 
+enum class StartMode {
+  fresh,  // each worker starts Python and imports the application
+  fork    // a zygote of the generation has done that once; workers are forked from it
+};
+
 struct WorkersSettings {
   unsigned count = 1;          // "auto" in the TOML has been replaced by the number of usable processors
   unsigned max_count = 0;      // more than `count`: there are as many as the load asks for, from `count` up to here
@@ -29,12 +34,13 @@ struct WorkersSettings {
   unsigned threads = 1;        // of a worker that call the application at the same time
   Duration startup_timeout{};  // from exec to ready
   Duration request_timeout{};  // one call into the application; 0: no limit
+  StartMode start = StartMode::fresh;
   bool operator==(const WorkersSettings&) const = default;
 };
 
 struct RecycleSettings {
   std::uint64_t max_requests = 0;  // 0: never
-  Bytes max_rss;                   // private memory (RssAnon of proc_pid_status(5)); 0: never
+  Bytes max_rss;                   // private memory; 0: never
   Duration max_age{};              // 0: never
   unsigned max_fds = 0;            // open descriptors; 0: never
   unsigned max_threads = 0;        // 0: never

@@ -195,8 +195,9 @@ std::optional<Command> upgrade_step(const std::vector<std::string>& arguments) {
 }  // namespace
 
 Command parse_command_line(const std::vector<std::string>& arguments) {
-  // The supervisor's own words to a worker are no concern of CLI11's, nor in any help.
+  // The supervisor's own words to a worker or a zygote are no concern of CLI11's, nor in any help.
   if (!arguments.empty() && arguments.front() == "worker") return Worker{arguments};
+  if (!arguments.empty() && arguments.front() == "zygote") return Zygote{arguments};
   if (!arguments.empty())
     if (auto step = upgrade_step(arguments)) return std::move(*step);
 

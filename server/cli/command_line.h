@@ -60,6 +60,9 @@ struct Stop {
 struct Worker {                        // started by the supervisor, never by a person
   std::vector<std::string> arguments;  // all of them, "worker" first: control::worker_arguments
 };
+struct Zygote {                        // likewise
+  std::vector<std::string> arguments;  // all of them, "zygote" first: control::zygote_arguments
+};
 // What a supervisor executes at an upgrade, never a person (supervisor/upgrade.h): each with how the server was
 // started.
 struct Rehearse {  // in a child: shows that it could go on
@@ -85,7 +88,7 @@ struct UsageError {  // to standard error, exit 2
 };
 
 using Command = std::variant<Serve, Check, ConfigShow, ConfigDefault, ConfigSchema, Status, Top, Recycle, Reload,
-                             Upgrade, Stop, Worker, Rehearse, Resume, Return, Version, Help, UsageError>;
+                             Upgrade, Stop, Worker, Zygote, Rehearse, Resume, Return, Version, Help, UsageError>;
 
 // `arguments` without argv[0].
 Command parse_command_line(const std::vector<std::string>& arguments);

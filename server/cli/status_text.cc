@@ -183,7 +183,13 @@ std::string status_text(const json::object& status, std::chrono::milliseconds sh
   text += "listening on " + listen + "\n";
   text += "pool " + text_of(pool.at("name")) + "  generation " + text_of(pool.at("generation")) + "  workers " +
           text_of(pool.at("count")) + "  recycled " + std::to_string(recycles) + recycled + "  died " +
-          text_of(pool.at("restarts")) + "\n" + clients_text(pool.at("totals").as_object()) + "\n";
+          text_of(pool.at("restarts")) + "\n";
+  for (const json::value& value : pool.at("zygotes").as_array()) {  // none but with start = "fork"
+    const json::object& zygote = value.as_object();
+    text += "zygote  generation " + text_of(zygote.at("generation")) + "  " + text_of(zygote.at("state")) + "  pid " +
+            text_of(zygote.at("pid")) + "\n";
+  }
+  text += clients_text(pool.at("totals").as_object()) + "\n";
   return text + workers_text(workers) + running_text(workers, shown_from);
 }
 

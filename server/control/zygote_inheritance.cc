@@ -11,7 +11,7 @@ namespace stint::control {
 
 namespace {
 
-constexpr std::size_t descriptors_without_listeners = 5;
+constexpr std::size_t descriptors_without_listeners = 6;
 
 Error not_from_a_supervisor() {
   return error_because("'stint zygote' is started by Stint's supervisor only; the server is 'stint serve'");
@@ -43,9 +43,10 @@ Result<ZygoteInheritance> take_zygote_inheritance(const std::vector<std::string>
   return inheritance;
 }
 
-std::vector<int> descriptors_for_fork(int channel, int status_page, int connection_table, int inbox_put, int inbox_take,
+std::vector<int> descriptors_for_fork(int channel, int status_page, int connection_table, const InboxEnds& inbox,
                                       const std::vector<int>& listeners) {
-  std::vector<int> descriptors{channel, status_page, connection_table, inbox_put, inbox_take};
+  std::vector<int> descriptors{channel,         status_page,      connection_table,
+                               inbox.put.get(), inbox.take.get(), inbox.idle_workers.get()};
   descriptors.insert(descriptors.end(), listeners.begin(), listeners.end());
   return descriptors;
 }
@@ -65,6 +66,7 @@ Result<WorkerInheritance> inheritance_of(const Fork& order, const ZygoteInherita
   inheritance.connection_table = std::move(descriptors[2]);
   inheritance.inbox_put = std::move(descriptors[3]);
   inheritance.inbox_take = std::move(descriptors[4]);
+  inheritance.idle_workers = std::move(descriptors[5]);
   for (std::size_t i = descriptors_without_listeners; i < descriptors.size(); ++i)
     inheritance.listeners.push_back(std::move(descriptors[i]));
   return inheritance;

@@ -3,6 +3,7 @@
 // inbox and no worker's channel longer than it takes to fork, so that none of them outlives its workers because of it.
 #pragma once
 
+#include "server/control/inbox.h"
 #include "server/control/inheritance.h"
 #include "server/control/message.h"
 #include "stint/result.h"
@@ -27,7 +28,7 @@ std::vector<std::string> zygote_arguments(unsigned generation, bool is_multiproc
 Result<ZygoteInheritance> take_zygote_inheritance(const std::vector<std::string>& arguments);
 
 // In the supervisor: what goes with Fork, in this order. A worker that is forked needs no settings: they are loaded.
-std::vector<int> descriptors_for_fork(int channel, int status_page, int connection_table, int inbox_put, int inbox_take,
+std::vector<int> descriptors_for_fork(int channel, int status_page, int connection_table, const InboxEnds& inbox,
                                       const std::vector<int>& listeners);
 // In the zygote: the same again, moved out. Error: they are not all there, and stay where they are; the kernel leaves
 // out what a process may not open any more (RLIMIT_NOFILE).

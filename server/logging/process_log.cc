@@ -124,6 +124,12 @@ void ProcessLog::write(LogLevel level, std::string_view message, std::initialize
   logger_->log(spdlog_level(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
+void ProcessLog::become(std::string who) {
+  who_ = std::move(who);
+  if (const Result<void> opened = open_sink(); !opened.has_value())
+    warning("log not opened", {{"error", opened.error().text()}, {"next", "the zygote's stays in use"}});
+}
+
 void ProcessLog::reopen() {
   if (settings_.error == "-") return;
   if (const Result<void> opened = open_sink(); !opened.has_value()) {

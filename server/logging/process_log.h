@@ -32,6 +32,8 @@ class ProcessLog final : public Log {
   void write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields,
              std::string_view detail) override;
   bool is_on(LogLevel level) const override { return level >= level_; }
+  // In a process that has been forked: the log of another from here on, opened anew like after a rotation.
+  void become(std::string who);
   // After log rotation: opens the path anew; on failure the old file stays in use, and says so.
   void reopen();
 
@@ -40,7 +42,7 @@ class ProcessLog final : public Log {
   Result<void> open_sink();
 
   const LogSettings settings_;
-  const std::string who_;
+  std::string who_;
   const LogLevel level_;
   std::shared_ptr<spdlog::logger> logger_;
 };

@@ -19,23 +19,13 @@ namespace {
 
 TimePoint clock_now() { return std::chrono::steady_clock::now(); }
 
-// "interpreter 9ms, import 212ms"
-std::string text_of(const std::vector<StartStep>& steps) {
-  std::string text;
-  for (const StartStep& step : steps) {
-    if (!text.empty()) text.append(", ");
-    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(step.took);
-    text.append(step.name).append(" ").append(std::to_string(took.count())).append("ms");
-  }
-  return text;
-}
-
 // Killed for nothing that the worker has done.
 bool is_wanted_no_more(KillCause why) {
   return why == KillCause::stop || why == KillCause::scale_down || why == KillCause::reload;
 }
 
 constexpr auto count_interval = std::chrono::seconds(1);
+constexpr auto private_interval = std::chrono::milliseconds(200);
 constexpr auto alarm_interval = std::chrono::minutes(1);
 
 // One worker's messages read in a row, so that one that talks without end does not keep the supervisor from the others.
@@ -74,9 +64,15 @@ void Pool::look_at_processes(TimePoint now) {
   const bool is_time_to_count = (limits.max_fds != 0 || limits.max_threads != 0) && now >= next_count_;
   if (is_time_to_count) next_count_ = now + count_interval;
   if (limits.kill_rss.count == 0 && !is_time_to_count) return;
+  const bool is_time_for_private = now >= next_private_look_;
+  if (is_time_for_private) next_private_look_ = now + private_interval;
   for (auto& [id, worker] : workers_) {
     if (worker->state() != WorkerState::ready && worker->state() != WorkerState::retiring) continue;
-    if (const auto use = process_use_of(worker->pid())) worker->note_use(*use);
+    if (auto use = process_use_of(worker->pid())) {
+      if (worker->record().is_forked)
+        use->private_memory = own_memory(*worker, use->private_memory, is_time_for_private);
+      worker->note_use(*use);
+    }
     if (!is_time_to_count || limits.max_fds == 0) continue;
     if (const auto open = open_descriptors_of(worker->pid())) worker->note_descriptors(*open);
   }
@@ -136,6 +132,12 @@ void Pool::reopen_logs() {
     if (auto sent = worker->send(control::ReopenLogs{}); !sent)
       log_.warning("ignoring that a worker cannot be told to reopen its logs",
                    {{"pool", app().name}, {"worker", worker->slot()}, {"error", sent.error().text()}});
+  for (const auto& zygote : zygotes_) {
+    if (zygote->state() == ZygoteState::retiring) continue;
+    if (auto sent = zygote->send(control::ReopenLogs{}); !sent && sent.error().code.value() != EPIPE)
+      log_.warning("ignoring that a zygote cannot be told to reopen its log",
+                   {{"pool", app().name}, {"pid", zygote->pid()}, {"error", sent.error().text()}});
+  }
 }
 
 void Pool::grow() {
@@ -183,6 +185,7 @@ void Pool::stop_at_once() {
   const TimePoint now = clock_now();
   for (auto& [id, worker] : workers_)
     if (!worker->killed()) apply(Kill{id, KillCause::stop}, now);
+  kill_zygotes();
 }
 
 unsigned Pool::ready_count() const {
@@ -194,7 +197,9 @@ unsigned Pool::ready_count() const {
 }
 
 bool Pool::has_process(pid_t pid) const {
-  return std::any_of(workers_.begin(), workers_.end(), [pid](const auto& entry) { return entry.second->pid() == pid; });
+  return std::any_of(workers_.begin(), workers_.end(),
+                     [pid](const auto& entry) { return entry.second->pid() == pid; }) ||
+         std::any_of(zygotes_.begin(), zygotes_.end(), [pid](const auto& zygote) { return zygote->pid() == pid; });
 }
 
 PoolStatus Pool::status() const {
@@ -218,6 +223,7 @@ PoolStatus Pool::status() const {
                               .keeper = worker->keeper(),
                               .running = running_requests(worker->connections(), now)});
   }
+  status.zygotes = zygote_status();
   std::stable_sort(status.workers.begin(), status.workers.end(),
                    [](const WorkerStatus& one, const WorkerStatus& other) { return one.slot < other.slot; });
   return status;
@@ -266,14 +272,13 @@ void Pool::advance() {
 #endif
   for (const Step& step : next_steps(view, now)) std::visit([&](const auto& known) { apply(known, now); }, step);
   advance_reload(now);
+  tend_zygotes(now);
 }
 
 void Pool::apply(const Start& step, TimePoint now) {
-  // Multiprocess even when it is alone: its replacement serves before it has stopped, so that "another process" may run
-  // the application at the same time (PEP 3333), and SIGTTIN gives it a sibling.
   if (step.is_coming && !coming_) return;  // an earlier one of these steps has ended the reload
   const Generation& generation = step.is_coming ? *coming_ : *serving_;
-  auto started = generation.spawner->start(step.slot, generation.number, true);
+  auto started = start_process(generation, step.slot, now);
   if (!started && step.is_coming) return roll_back("start", started.error().text(), "");
   if (!started) {
     if (!has_been_ready_ && !Spawner::is_transient(started.error())) {
@@ -288,18 +293,23 @@ void Pool::apply(const Start& step, TimePoint now) {
                                            {"next", "another attempt in " + seconds_text(delay)}});
     return;
   }
+  if (!*started) return;
   const WorkerId id{next_id_++};
-  const auto worker =
-      workers_
-          .emplace(id, std::make_unique<WorkerHandle>(
-                           io_, id, WorkerRecord{.slot = step.slot, .generation = generation.number, .started = now},
-                           std::move(*started)))
-          .first->second.get();
-  log_.info("worker started",
-            {{"pool", app().name}, {"gen", generation.number}, {"worker", worker->slot()}, {"pid", worker->pid()}});
+  const bool is_forked = !(**started).pidfd.is_open();
+  const auto worker = workers_
+                          .emplace(id, std::make_unique<WorkerHandle>(io_, id,
+                                                                      WorkerRecord{.slot = step.slot,
+                                                                                   .generation = generation.number,
+                                                                                   .started = now,
+                                                                                   .is_forked = is_forked},
+                                                                      std::move(**started)))
+                          .first->second.get();
   if (step.is_coming) ++report_.started;
   if (announces_closes_) tell_of_closes(*worker);
   watch_channel(*worker);
+  if (is_forked) return;  // it tells of itself
+  log_.info("worker started",
+            {{"pool", app().name}, {"gen", generation.number}, {"worker", worker->slot()}, {"pid", worker->pid()}});
   watch_exit(*worker);
 }
 
@@ -348,6 +358,7 @@ void Pool::apply(const Kill& step, TimePoint now) {
                                       {"age", now - worker->started()},
                                       {"running", text_of(running_requests(worker->connections(), now))}});
   }
+  if (!worker->has_process()) return give_up_fork(*worker, step.why);
   // One that still boots has no connections to rescue, and may be waiting for a program of its own.
   if (worker->state() == WorkerState::booting) worker->kill_group();
   if (auto sent = worker->send_signal(SIGKILL); !sent && sent.error().code.value() != ESRCH)
@@ -368,16 +379,22 @@ void Pool::on_channel(WorkerId id) {
   if (worker == nullptr) return;  // its exit was seen first, and what it had said was read then
   const TimePoint now = clock_now();
   read_messages(*worker, now);
-  if (!worker->view().channel_lost_at) watch_channel(*worker);
+  if (!worker->view().channel_lost_at)
+    watch_channel(*worker);
+  else if (!worker->has_process())
+    finish(*worker, {.exit_code = 1, .signal = 0}, now);
   advance();
   on_change_();
 }
 
 void Pool::read_messages(WorkerHandle& worker, TimePoint now) {
   for (int i = 0; i < max_messages_in_a_row; ++i) {
+    const auto sender = worker.has_process() ? std::nullopt : worker.sender();
     auto message = worker.receive();
     if (message && !*message) return;
-    if (message) {
+    if (message && std::holds_alternative<control::Forked>(**message)) {
+      introduce(worker, sender);
+    } else if (message) {
       on_message(worker, **message, now);
     } else if (message.error().code.value() == ECONNRESET) {
       worker.mark_channel_lost(now);
@@ -461,43 +478,47 @@ void Pool::on_exit(WorkerId id) {
   }
   const TimePoint now = clock_now();
   read_messages(*worker, now);  // its last words: why it could not start
-
-  const bool was_retiring = worker->state() == WorkerState::retiring;
-  const bool was_sent_away = worker->killed() && is_wanted_no_more(*worker->killed());
-  const bool was_asked_to_go = was_retiring || is_stopping_ || was_sent_away;
-  if (!was_asked_to_go && is_coming(*worker)) {
-    roll_back(worker->killed()      ? "startup_timeout"
-              : worker->was_ready() ? "settle"
-                                    : "start",
-              early_end_text(*worker, *exit), "");
-  }
-  const bool was_given_up = worker->record().is_given_up && !was_retiring;
-  worker->move(WorkerEvent::exited, now);
-
-  if (was_given_up) {
-    log_exit(*worker, *exit, true, "its generation does not serve");
-  } else if (!was_asked_to_go && !has_been_ready_) {
-    log_.error("cannot start", {{"pool", app().name},
-                                {"worker", worker->slot()},
-                                {"pid", worker->pid()},
-                                {"error", early_end_text(*worker, *exit)}});
-    fail_start();
-  } else if (was_asked_to_go) {
-    const bool is_orderly = (exit->signal == 0 && exit->exit_code == 0) || was_sent_away;
-    log_exit(*worker, *exit, is_orderly, is_stopping_ ? "stopping" : "it was retiring");
-  } else {
-    ++restarts_;
-    if (!worker->was_ready()) note_failed_replacement(*worker, "start", early_end_text(*worker, *exit), "");
-    const Duration delay = back_off(worker->slot(), worker->report().counts.requests > 0, now);
-    log_killers(*worker, now);
-    log_exit(*worker, *exit, false,
-             has_other_worker(*worker) ? "another worker has its slot" : "restart in " + seconds_text(delay));
-  }
-  former_ += worker->report().counts;
-  leave_keeper(*worker);
-  workers_.erase(id);
+  finish(*worker, *exit, now);
   advance();
   on_change_();
+}
+
+// The worker has ended, or will never begin.
+void Pool::finish(WorkerHandle& worker, const ExitStatus& exit, TimePoint now) {
+  const bool was_retiring = worker.state() == WorkerState::retiring;
+  const bool was_sent_away = worker.killed() && is_wanted_no_more(*worker.killed());
+  const bool was_asked_to_go = was_retiring || is_stopping_ || was_sent_away;
+  if (!was_asked_to_go && is_coming(worker)) {
+    roll_back(worker.killed()      ? "startup_timeout"
+              : worker.was_ready() ? "settle"
+                                   : "start",
+              early_end_text(worker, exit), "");
+  }
+  const bool was_given_up = worker.record().is_given_up && !was_retiring;
+  worker.move(WorkerEvent::exited, now);
+
+  if (was_given_up) {
+    log_exit(worker, exit, true, "its generation does not serve");
+  } else if (!was_asked_to_go && !has_been_ready_) {
+    log_.error("cannot start", {{"pool", app().name},
+                                {"worker", worker.slot()},
+                                {"pid", worker.pid()},
+                                {"error", early_end_text(worker, exit)}});
+    fail_start();
+  } else if (was_asked_to_go) {
+    const bool is_orderly = (exit.signal == 0 && exit.exit_code == 0) || was_sent_away;
+    log_exit(worker, exit, is_orderly, is_stopping_ ? "stopping" : "it was retiring");
+  } else {
+    ++restarts_;
+    if (!worker.was_ready()) note_failed_replacement(worker, "start", early_end_text(worker, exit), "");
+    const Duration delay = back_off(worker.slot(), worker.report().counts.requests > 0, now);
+    log_killers(worker, now);
+    log_exit(worker, exit, false,
+             has_other_worker(worker) ? "another worker has its slot" : "restart in " + seconds_text(delay));
+  }
+  former_ += worker.report().counts;
+  leave_keeper(worker);
+  workers_.erase(worker.id());
 }
 
 // Why a worker has ended that was never ready, when it said nothing itself.
@@ -506,6 +527,7 @@ std::string Pool::early_end_text(const WorkerHandle& worker, const ExitStatus& e
   if (worker.killed() == KillCause::startup_timeout)
     return "the worker was not ready within " + seconds_text(its.workers.startup_timeout) +
            " (app.workers.startup_timeout)";
+  if (!worker.has_process()) return "the worker's zygote has not forked it";
   const std::string when = worker.was_ready() ? " soon after it was ready" : " before it was ready";
   if (exit.signal != 0) return "the worker was ended by " + signal_name(exit.signal) + when;
   return "the worker exited with code " + std::to_string(exit.exit_code) + when;
@@ -549,6 +571,11 @@ void Pool::log_exit(const WorkerHandle& worker, const ExitStatus& exit, bool is_
                     const std::string& next_text) {
   const WorkerReport report = worker.report();
   const auto lived = clock_now() - worker.started();
+  if (!worker.has_process()) {
+    log_.write(is_expected || has_failed_start_ ? LogLevel::debug : LogLevel::warning, "worker not forked",
+               {{"pool", app().name}, {"gen", worker.generation()}, {"worker", worker.slot()}, {"next", next_text}});
+    return;
+  }
   // After a failed start the one error says it all; what is swept up behind it is for those who look closely.
   if (is_expected || has_failed_start_) {
     log_.write(has_failed_start_ ? LogLevel::debug : LogLevel::info, "worker exited",

@@ -14,6 +14,7 @@
 #include "server/supervisor/status.h"
 #include "server/supervisor/upgrade_state.h"
 #include "server/supervisor/worker_handle.h"
+#include "server/supervisor/zygote_handle.h"
 #include "stint/log.h"
 #include "stint/settings.h"
 
@@ -82,9 +83,10 @@ class Pool {
 
   // Safety: with has_failed_start() no worker has ever been ready.
   bool has_failed_start() const { return has_failed_start_; }
-  bool is_empty() const { return workers_.empty() && keepers_left_.empty(); }
-  bool has_process(pid_t pid) const;
-  unsigned ready_count() const;  // slots with a ready worker of the generation that serves
+  bool is_empty() const { return workers_.empty() && keepers_left_.empty() && zygotes_.empty(); }
+  bool has_process(pid_t pid) const;  // it is one of its workers or zygotes
+  bool waits_for_forks() const;       // a child that nobody knows may be one of its workers
+  unsigned ready_count() const;       // slots with a ready worker of the generation that serves
   bool is_complete() const { return ready_count() >= count_; }
   unsigned count() const { return count_; }
   PoolStatus status() const;
@@ -110,6 +112,7 @@ class Pool {
   void watch_exit(WorkerHandle& worker);
   void on_channel(WorkerId id);
   void on_exit(WorkerId id);
+  void finish(WorkerHandle& worker, const ExitStatus& exit, TimePoint now);
   void read_messages(WorkerHandle& worker, TimePoint now);
   void on_message(WorkerHandle& worker, const control::Message& message, TimePoint now);
   void on_start_failed(const WorkerHandle& worker, const LoadFailure& failure);
@@ -140,6 +143,26 @@ class Pool {
   void scale(TimePoint now);
   PoolLoad draw_load() const;
   void keep_to_budget(TimePoint now);
+
+  // pool_zygote.cc
+  Result<std::optional<StartedWorker>> start_process(const Generation& generation, unsigned slot, TimePoint now);
+  ZygoteHandle* zygote_of(unsigned generation);  // the one that stays; null: there is none
+  ZygoteHandle* find_zygote(std::uint64_t id);
+  void start_zygote(const Generation& generation, TimePoint now);
+  void watch_zygote(ZygoteHandle& zygote);
+  void on_zygote_channel(std::uint64_t id);
+  void on_zygote_exit(std::uint64_t id);
+  bool read_zygote(ZygoteHandle& zygote, TimePoint now);
+  void take_note_of_end(const ZygoteHandle& zygote, const ExitStatus& exit, TimePoint now);
+  Duration back_off_zygote(bool has_served, TimePoint now);
+  void tend_zygotes(TimePoint now);
+  static void kill_late(ZygoteHandle& zygote);
+  void kill_zygotes();
+  void give_up_fork(const WorkerHandle& worker, KillCause why);
+  void introduce(WorkerHandle& worker, std::optional<pid_t> sender);
+  Bytes own_memory(const WorkerHandle& worker, Bytes anonymous, bool is_time);
+  void add_zygotes(MemoryView& view) const;
+  std::vector<ZygoteStatus> zygote_status() const;
 
   // pool_upgrade.cc
   Result<void> adopt_worker(const WorkerUnderUpgrade& worker);
@@ -177,6 +200,13 @@ class Pool {
   std::map<WorkerId, std::unique_ptr<WorkerHandle>> workers_;  // by age
   std::uint64_t next_id_ = 1;
 
+  // With start = "fork". Safety: of each generation at most one stays. Progress: the serving one has one that is ready
+  // or on its way, unless it waits for zygote_not_before_.
+  std::vector<std::unique_ptr<ZygoteHandle>> zygotes_;
+  std::uint64_t next_zygote_id_ = 1;
+  unsigned zygote_failures_ = 0;  // in a row, of the serving generation
+  TimePoint zygote_not_before_{};
+
   // Of workers that are gone. A keeper ends some milliseconds after its worker.
   std::set<pid_t> keepers_left_;
 
@@ -185,6 +215,7 @@ class Pool {
   TimePoint next_budget_look_{};
   OomKills oom_kills_;
   TimePoint next_count_{};  // of descriptors and threads
+  TimePoint next_private_look_{};
   TimePoint next_alarm_{};  // about limits that are too low
   std::map<RecycleReason, std::uint64_t> recycled_;
   std::uint64_t restarts_ = 0;

@@ -73,11 +73,13 @@ void Pool::reload(std::unique_ptr<Generation> generation, const ReloadSettings& 
 MemoryView Pool::draw_memory(Bytes budget) const {
   MemoryView view{.budget = budget, .used = {}, .available = available_memory(), .per_worker = {}};
   for (const auto& [id, worker] : workers_) {
-    const auto use = process_use_of(worker->pid());
+    auto use = process_use_of(worker->pid());
     if (!use) continue;
+    if (worker->record().is_forked) use->private_memory = worker->report().private_memory;
     view.used.count += use->private_memory.count;
     view.per_worker.count = std::max(view.per_worker.count, use->private_memory.count);
   }
+  add_zygotes(view);
   return view;
 }
 
@@ -173,6 +175,8 @@ void Pool::take_over(TimePoint now) {
   reload_.reset();
   count_ = count_for(app().workers);
   for (Slot& slot : slots_) slot = {};
+  zygote_failures_ = 0;
+  zygote_not_before_ = {};
   report_.state = ReloadReport::State::passing;
   report_.has_taken_over = true;
   log_.info("generation takes over",

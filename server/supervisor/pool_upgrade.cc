@@ -36,6 +36,7 @@ PoolState Pool::state() const {
                   .keepers_left = {keepers_left_.begin(), keepers_left_.end()},
                   .workers = {}};
   for (const auto& [id, worker] : workers_) {
+    if (!worker->has_process()) continue;  // its channel goes with this program: should it still come, it ends
     const StartedWorker& process = worker->process();
     state.workers.push_back({.record = worker->record(),
                              .pid = process.pid,

@@ -37,6 +37,11 @@ std::optional<ProcessUse> process_use_of(pid_t pid) {
   return parse_process_status({text.data(), static_cast<std::size_t>(size)});
 }
 
+std::optional<Bytes> own_memory_of(pid_t pid) {
+  const auto kibibytes = number_behind(text_in(place(pid, "smaps_rollup")), "Private_Dirty:");
+  return kibibytes ? std::optional(Bytes{*kibibytes * 1024}) : std::nullopt;
+}
+
 std::optional<unsigned> open_descriptors_of(pid_t pid) {
   const std::string folder = place(pid, "fd");
   struct stat status{};

@@ -172,7 +172,7 @@ void Supervisor::Server::reopen_logs() {
 
 void Supervisor::Server::reap_others() {
   const auto has_its_own = [this](pid_t pid) {
-    return pool_->has_process(pid) || (rehearsal_ && rehearsal_->pid() == pid);
+    return pool_->has_process(pid) || pool_->waits_for_forks() || (rehearsal_ && rehearsal_->pid() == pid);
   };
   for (const EndedChild& child : reap_other_children(has_its_own)) pool_->on_child_end(child.pid, child.exit);
 }

@@ -2,6 +2,7 @@
 
 #include "server/control/inheritance.h"
 #include "server/control/sealed_text.h"
+#include "server/control/zygote_inheritance.h"
 #include "server/supervisor/signals_blocked.h"
 
 #include <boost/process/v2/posix/default_launcher.hpp>
@@ -9,6 +10,7 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -139,8 +141,7 @@ Result<void> Spawner::hold_low_descriptors() {
   return {};
 }
 
-Result<StartedWorker> Spawner::start(unsigned slot, unsigned generation, bool is_multiprocess) {
-  const std::string doing = "start worker " + std::to_string(slot);
+Result<Spawner::Beginning> Spawner::begin_worker() const {
   auto ends = control::Channel::make_pair();
   if (!ends) return ends.error();
   auto page_file = control::make_status_page();
@@ -151,19 +152,77 @@ Result<StartedWorker> Spawner::start(unsigned slot, unsigned generation, bool is
   if (!table_file) return table_file.error();
   auto table = control::ConnectionTableView::map(table_file->get());
   if (!table) return table.error();
-  // Opened anew, because a descriptor that is only passed on shares its position with those of the other workers.
-  const UniqueFd settings(::open(("/proc/self/fd/" + std::to_string(settings_.get())).c_str(), O_RDONLY | O_CLOEXEC));
-  if (!settings.is_open()) return system_error(doing);
+  return Beginning{{.pid = -1,
+                    .pidfd = UniqueFd(),
+                    .channel = std::move(ends->first),
+                    .status_page = std::move(*page),
+                    .connections = std::move(*table),
+                    .status_page_file = std::move(*page_file),
+                    .connection_table_file = std::move(*table_file)},
+                   ends->second.release()};
+}
 
+// Opened anew, because a descriptor that is only passed on shares its position with those of the other workers.
+Result<UniqueFd> Spawner::settings_to_inherit(const std::string& doing) const {
+  UniqueFd settings(::open(("/proc/self/fd/" + std::to_string(settings_.get())).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!settings.is_open()) return system_error(doing);
+  return settings;
+}
+
+Result<StartedWorker> Spawner::start(unsigned slot, unsigned generation, bool is_multiprocess) {
+  const std::string doing = "start worker " + std::to_string(slot);
+  auto beginning = begin_worker();
+  if (!beginning) return beginning.error();
+  auto settings = settings_to_inherit(doing);
+  if (!settings) return settings.error();
+  StartedWorker& worker = beginning->worker;
+  std::vector<int> inherited{beginning->channel_end.get(),       settings->get(),  worker.status_page_file.get(),
+                             worker.connection_table_file.get(), inbox_.put.get(), inbox_.take.get(),
+                             inbox_.idle_workers.get()};
+  for (const net::Listener& listener : listeners_) inherited.push_back(listener.socket.get());
+  auto process =
+      execute(control::worker_arguments(slot, generation, is_multiprocess, static_cast<unsigned>(listeners_.size())),
+              std::move(inherited), doing);
+  if (!process) return process.error();
+  worker.pid = process->pid;
+  worker.pidfd = std::move(process->pidfd);
+  return std::move(worker);
+}
+
+Result<StartedZygote> Spawner::start_zygote(unsigned generation, bool is_multiprocess) {
+  const std::string doing = "start a zygote";
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return system_error(doing);
+  auto ends = control::Channel::make_pair();
+  if (!ends) return ends.error();
+  auto settings = settings_to_inherit(doing);
+  if (!settings) return settings.error();
+  auto process =
+      execute(control::zygote_arguments(generation, is_multiprocess), {ends->second.fd(), settings->get()}, doing);
+  if (!process) return process.error();
+  return StartedZygote{process->pid, std::move(process->pidfd), std::move(ends->first)};
+}
+
+Result<StartedWorker> Spawner::fork(control::Channel& zygote, unsigned slot) {
+  auto beginning = begin_worker();
+  if (!beginning) return beginning.error();
+  StartedWorker& worker = beginning->worker;
+  if (auto asked = worker.channel.ask_for_senders(); !asked) return asked.error();
+  std::vector<int> listeners;
+  for (const net::Listener& listener : listeners_) listeners.push_back(listener.socket.get());
+  const std::vector<int> descriptors =
+      control::descriptors_for_fork(beginning->channel_end.get(), worker.status_page_file.get(),
+                                    worker.connection_table_file.get(), inbox_, listeners);
+  const control::Fork order{slot, static_cast<unsigned>(listeners.size())};
+  if (auto sent = zygote.send(order, descriptors); !sent) return sent.error();
+  return std::move(worker);
+}
+
+Result<Spawner::Process> Spawner::execute(const std::vector<std::string>& own_arguments, std::vector<int> inherited,
+                                          const std::string& doing) {
   std::vector<std::string> argument_texts{"stint"};
-  for (auto& text :
-       control::worker_arguments(slot, generation, is_multiprocess, static_cast<unsigned>(listeners_.size())))
-    argument_texts.push_back(std::move(text));
+  argument_texts.insert(argument_texts.end(), own_arguments.begin(), own_arguments.end());
   const auto arguments = pointers_to(argument_texts);
   const auto environment = pointers_to(environment_);
-  std::vector<int> inherited{ends->second.fd(), settings.get(),    page_file->get(),         table_file->get(),
-                             inbox_.put.get(),  inbox_.take.get(), inbox_.idle_workers.get()};
-  for (const net::Listener& listener : listeners_) inherited.push_back(listener.socket.get());
 
   process::posix::default_launcher launcher;
   error_code code;
@@ -187,13 +246,7 @@ Result<StartedWorker> Spawner::start(unsigned slot, unsigned generation, bool is
     end_child(launcher.pid);
     return error;
   }
-  return StartedWorker{.pid = launcher.pid,
-                       .pidfd = std::move(pidfd),
-                       .channel = std::move(ends->first),
-                       .status_page = std::move(*page),
-                       .connections = std::move(*table),
-                       .status_page_file = std::move(*page_file),
-                       .connection_table_file = std::move(*table_file)};
+  return Process{launcher.pid, std::move(pidfd)};
 }
 
 bool Spawner::is_transient(const Error& error) {

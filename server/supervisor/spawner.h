@@ -33,6 +33,13 @@ struct StartedWorker {
   UniqueFd connection_table_file;
 };
 
+// Of a zygote likewise.
+struct StartedZygote {
+  pid_t pid = -1;
+  UniqueFd pidfd;
+  control::Channel channel;
+};
+
 class Spawner {
  public:
   // Of `app`, its user and limits count, and its environment, which is laid over our own. `listeners` and `inbox`
@@ -46,10 +53,29 @@ class Spawner {
 
   // Errors are transient when is_transient() says so: the machine lacks processes, memory or descriptors just now.
   Result<StartedWorker> start(unsigned slot, unsigned generation, bool is_multiprocess);
+  // With start = "fork": a process that has all of a worker's rights and none of its descriptors but the channel and
+  // the settings. From then on this process inherits orphans, which is how the zygote's workers become its children.
+  Result<StartedZygote> start_zygote(unsigned generation, bool is_multiprocess);
+  // Tells a zygote to fork a worker, which introduces itself on the channel (control::Forked): until then pid and pidfd
+  // are missing. Error EPIPE: the zygote has gone.
+  Result<StartedWorker> fork(control::Channel& zygote, unsigned slot);
 
   static bool is_transient(const Error& error);
 
  private:
+  struct Process {
+    pid_t pid = -1;
+    UniqueFd pidfd;
+  };
+  // A worker without a process, and what is the worker's of it.
+  struct Beginning {
+    StartedWorker worker;
+    UniqueFd channel_end;
+  };
+  Result<Beginning> begin_worker() const;
+  Result<UniqueFd> settings_to_inherit(const std::string& doing) const;
+  Result<Process> execute(const std::vector<std::string>& arguments, std::vector<int> inherited,
+                          const std::string& doing);
   Result<void> hold_low_descriptors();
 
   boost::asio::io_context& io_;

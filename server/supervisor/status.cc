@@ -129,6 +129,9 @@ json::object json_of(const ReloadReport& report) {
 json::object json_of(const PoolStatus& pool, TimePoint now) {
   json::array workers;
   for (const WorkerStatus& worker : pool.workers) workers.push_back(json_of(worker, now));
+  json::array zygotes;
+  for (const ZygoteStatus& zygote : pool.zygotes)
+    zygotes.push_back(json::object{{"pid", zygote.pid}, {"generation", zygote.generation}, {"state", zygote.state}});
   json::object recycled;
   for (const auto& [reason, count] : pool.recycled) recycled[text_of(reason)] = count;
   return json::object{
@@ -136,6 +139,7 @@ json::object json_of(const PoolStatus& pool, TimePoint now) {
       {"generation", pool.generation},
       {"count", pool.count},
       {"workers", std::move(workers)},
+      {"zygotes", std::move(zygotes)},
       {"recycled", std::move(recycled)},
       {"restarts", pool.restarts},
       {"totals", json_of(pool.totals)},

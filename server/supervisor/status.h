@@ -30,6 +30,12 @@ struct WorkerStatus {
   std::vector<RunningRequest> running;
 };
 
+struct ZygoteStatus {
+  pid_t pid = 0;
+  unsigned generation = 0;
+  std::string state;  // "starting", "ready", "retiring"
+};
+
 struct PoolStatus {
   std::string name;
   unsigned generation = 0;
@@ -39,6 +45,7 @@ struct PoolStatus {
   std::uint64_t restarts = 0;                       // workers that died unasked
   ReloadReport reload;                              // the last
   WorkerCounts totals;                              // of all workers, those that are gone included
+  std::vector<ZygoteStatus> zygotes;                // none but with start = "fork"
 };
 
 struct ServerStatus {

@@ -58,6 +58,7 @@ void fields(Archive& archive, Record& record, const WorkerRecord*) {
   archive("is_draining", record.is_draining);
   archive("is_keeper_lost", record.is_keeper_lost);
   archive("is_given_up", record.is_given_up);
+  archive("is_forked", record.is_forked);
 }
 
 template <class Archive, class Worker>

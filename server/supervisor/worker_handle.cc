@@ -12,8 +12,6 @@
 
 namespace stint::supervisor {
 
-namespace {
-
 using boost::asio::posix::stream_descriptor;
 
 void wait_until_readable(stream_descriptor& descriptor, std::function<void()> handler) {
@@ -22,8 +20,6 @@ void wait_until_readable(stream_descriptor& descriptor, std::function<void()> ha
                           if (!code) handler();
                         });
 }
-
-}  // namespace
 
 ExitStatus exit_status_of(const siginfo_t& info) {
   if (info.si_code == CLD_EXITED) return {.exit_code = info.si_status, .signal = 0};
@@ -34,12 +30,14 @@ WorkerHandle::WorkerHandle(boost::asio::io_context& io, WorkerId id, WorkerRecor
     : id_(id),
       record_(std::move(record)),
       process_(std::move(started)),
-      exit_watch_(io, process_.pidfd.get()),
-      channel_watch_(io, process_.channel.fd()) {}
+      exit_watch_(io),
+      channel_watch_(io, process_.channel.fd()) {
+  if (has_process()) exit_watch_.assign(process_.pidfd.get());
+}
 
 WorkerHandle::~WorkerHandle() {
   // The descriptors have owners of their own; Asio only forgets them.
-  exit_watch_.release();
+  if (exit_watch_.is_open()) exit_watch_.release();
   channel_watch_.release();
 }
 
@@ -51,7 +49,22 @@ void WorkerHandle::wait_for_exit(std::function<void()> handler) {
   wait_until_readable(exit_watch_, std::move(handler));
 }
 
-void WorkerHandle::kill_group() { ::kill(-process_.pid, SIGKILL); }
+Result<void> WorkerHandle::take_process(pid_t pid) {
+  const std::string doing = "watch worker " + std::to_string(record_.slot);
+  siginfo_t info{};
+  // Not reaped before, so the pid is still this child's.
+  if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return system_error(doing);
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd.is_open()) return system_error(doing);
+  process_.pid = pid;
+  process_.pidfd = std::move(pidfd);
+  exit_watch_.assign(process_.pidfd.get());
+  return {};
+}
+
+void WorkerHandle::kill_group() {
+  if (has_process()) ::kill(-process_.pid, SIGKILL);
+}
 
 Result<void> WorkerHandle::send_signal(int number) {
   if (::syscall(SYS_pidfd_send_signal, process_.pidfd.get(), number, nullptr, 0) != 0)
@@ -65,9 +78,9 @@ bool WorkerHandle::has_ended() const {
          info.si_pid != 0;
 }
 
-std::optional<ExitStatus> WorkerHandle::reap() {
+std::optional<ExitStatus> reap(int pidfd) {
   siginfo_t info{};
-  if (::waitid(P_PIDFD, static_cast<id_t>(process_.pidfd.get()), &info, WEXITED | WNOHANG) != 0) {
+  if (::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG) != 0) {
     // Somebody else has reaped our child (ECHILD): it has ended all the same.
     return errno == EINTR ? std::nullopt : std::optional(ExitStatus{});
   }

@@ -1,5 +1,8 @@
 // The supervisor's picture of one worker process: its pidfd, its end of the channel, its status page, and its times.
 // Signals go through the pidfd, so that a pid used again is never hit. Owned by the Pool; supervisor's thread.
+//
+// A worker that a zygote was told to fork has no process yet: it begins with a channel, on which it says that it is
+// there, or whose end tells that it will not come.
 #pragma once
 
 #include "server/control/message.h"
@@ -26,6 +29,10 @@ struct ExitStatus {
   int signal = 0;
 };
 ExitStatus exit_status_of(const siginfo_t& info);  // as waitid(2) has filled it
+std::optional<ExitStatus> reap(int pidfd);         // of a child; nullopt: still running
+
+// The handler is called once, when the descriptor can be read; not after the watch has gone.
+void wait_until_readable(boost::asio::posix::stream_descriptor& descriptor, std::function<void()> handler);
 
 // What has become of a worker so far, as a plain value.
 struct WorkerRecord {
@@ -44,6 +51,7 @@ struct WorkerRecord {
   bool is_draining = false;
   bool is_keeper_lost = false;
   bool is_given_up = false;  // its generation will never serve
+  bool is_forked = false;    // by a zygote
 };
 
 class WorkerHandle {
@@ -57,7 +65,13 @@ class WorkerHandle {
   // The handler is called once: when a message or the channel's end can be read, or when the process has ended. The
   // event may already be under way when this handle goes, so a handler finds its worker again by id.
   void wait_for_message(std::function<void()> handler);
-  void wait_for_exit(std::function<void()> handler);
+  void wait_for_exit(std::function<void()> handler);  // REQUIRES: has_process()
+
+  bool has_process() const { return process_.pid > 0; }
+  // The kernel's word for who has sent the next message; for a worker without a process.
+  std::optional<pid_t> sender() const { return process_.channel.sender(); }
+  // Of a forked worker: this is its process. Error: it is no child of ours that can be watched.
+  Result<void> take_process(pid_t pid);
 
   Result<std::optional<control::Message>> receive() { return process_.channel.receive(); }
   Result<void> send(const control::Message& message) { return process_.channel.send(message); }
@@ -65,8 +79,8 @@ class WorkerHandle {
   // Also to what it has started: its keeper, and the Python it asks who it is. REQUIRES: not reaped, so the pid is its
   // own.
   void kill_group();
-  bool has_ended() const;            // reaped or not
-  std::optional<ExitStatus> reap();  // nullopt: still running
+  bool has_ended() const;  // reaped or not; REQUIRES: has_process()
+  std::optional<ExitStatus> reap() { return supervisor::reap(process_.pidfd.get()); }
 
   // False, and nothing done: the event is not possible in this state.
   bool move(WorkerEvent event, TimePoint now);

@@ -117,7 +117,8 @@ Result<void> Worker::start_serving() {
   if (!access.has_value()) return access.error();
   access_ = std::move(*access);
 
-  Result<std::unique_ptr<PrivateMemory>> memory = PrivateMemory::make(*page_, settings_.app.recycle.max_rss);
+  Result<std::unique_ptr<PrivateMemory>> memory =
+      PrivateMemory::make(*page_, settings_.app.recycle.max_rss, settings_.app.workers.start);
   if (!memory.has_value()) return memory.error();
   private_memory_ = std::move(*memory);
 

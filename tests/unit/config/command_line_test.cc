@@ -89,6 +89,7 @@ TEST_CASE("commands to a running server say which one", "[cli]") {
 TEST_CASE("a worker's words are left as they are, the first one included", "[cli]") {
   CHECK(parsed<Worker>({"worker", "--slot", "1", "--help", ""}).arguments ==
         Words{"worker", "--slot", "1", "--help", ""});
+  CHECK(parsed<Zygote>({"zygote", "--generation", "1"}).arguments == Words{"zygote", "--generation", "1"});
 }
 
 TEST_CASE("the words of an upgrade stand before those that started the server", "[cli]") {

@@ -191,6 +191,8 @@ TEST_CASE("each wrong key or value is told with its place, and what was probably
       {app + "[app.workers]\ncount = 0\n",
        {"site.toml:4:9: 'app.workers.count' must be a whole number from 1 to 1024, \"auto\" or a range such as { min = "
         "2, max = 8 }, not 0"}},
+      {app + "[app.workers]\nstart = \"frok\"\n",
+       {"site.toml:4:9: 'app.workers.start' must be \"fresh\" or \"fork\", not \"frok\"; did you mean \"fork\"?"}},
       {app + "[app.workers]\ncount = \"four\"\n",
        {"site.toml:4:9: 'app.workers.count' must be a whole number from 1 to 1024, \"auto\" or a range such as { min = "
         "2, max = 8 }, not \"four\""}},

@@ -23,7 +23,13 @@ Settings far_from_defaults() {
   s.app.umask = 027;
   s.app.nice = -5;
   s.app.limits = {.memory = (2_GiB).count, .open_files = 5000, .processes = LimitsSettings::unlimited, .core = 0};
-  s.app.workers = {.count = 7, .max_count = 17, .shrink_after = 90s, .threads = 3, .startup_timeout = 1500ms, .request_timeout = 1h};
+  s.app.workers = {.count = 7,
+                   .max_count = 17,
+                   .shrink_after = 90s,
+                   .threads = 3,
+                   .startup_timeout = 1500ms,
+                   .request_timeout = 1h,
+                   .start = StartMode::fork};
   s.app.recycle = {.max_requests = 10'000,
                    .max_rss = 300_MiB,
                    .max_age = 90min,

@@ -15,6 +15,7 @@ const char* const status = R"({"version": "0.1", "pid": 42, "uptime_s": 4321, "s
   "pool": {"name": "site", "generation": 1, "count": 2, "recycled": {"max_rss": 7, "reload": 2}, "restarts": 4,
     "totals": {"requests": 90, "failures": 1, "clients_gone": 3, "idle_timeouts": 5, "write_timeouts": 0, "times_full": 1,
                "dropped_fields": 0, "refused": {"bare_lf": 2, "head_timeout": 4}},
+    "zygotes": [{"pid": 41, "generation": 1, "state": "ready"}],
     "workers": [
       {"slot": 1, "pid": 43, "keeper": 143, "state": "ready", "requests": 12, "failures": 1, "connections": 3, "is_full": true,
        "busy_ms": 250, "private_bytes": 41943040, "age_s": 61,
@@ -30,6 +31,7 @@ TEST_CASE("status is a few lines and a table, with the requests that have run fo
         "stint 0.1  serving  pid 42  up 1h 12m  supervisor 4.0 MiB\n"
         "listening on 127.0.0.1:8000\n"
         "pool site  generation 1  workers 2  recycled 9 (max_rss 7, reload 2)  died 4\n"
+        "zygote  generation 1  ready  pid 41\n"
         "clients  refused 6 (bare_lf 2, head_timeout 4),  gone 3,  workers full 1\n"
         "\n"
         "SLOT  PID  KEEPER  STATE     REQUESTS  FAILED  CONNECTIONS   BUSY   PRIVATE    AGE\n"

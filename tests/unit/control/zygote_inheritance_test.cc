@@ -66,9 +66,11 @@ TEST_CASE("a zygote that no supervisor started is refused", "[control]") {
 TEST_CASE("what a worker inherits crosses the channel with the order to fork it", "[control]") {
   auto ends = Channel::make_pair();
   REQUIRE(ends.has_value());
-  const auto sent = some_descriptors(7);
-  const auto numbers = descriptors_for_fork(sent[0].get(), sent[1].get(), sent[2].get(), sent[3].get(), sent[4].get(),
-                                            {sent[5].get(), sent[6].get()});
+  const auto inbox = make_inbox();
+  REQUIRE(inbox.has_value());
+  const auto sent = some_descriptors(5);
+  const auto numbers =
+      descriptors_for_fork(sent[0].get(), sent[1].get(), sent[2].get(), *inbox, {sent[3].get(), sent[4].get()});
   REQUIRE(ends->first.send(Fork{3, 2}, numbers).has_value());
 
   std::vector<UniqueFd> descriptors;
@@ -83,15 +85,16 @@ TEST_CASE("what a worker inherits crosses the channel with the order to fork it"
   CHECK(inheritance->generation == 7);
   CHECK_FALSE(inheritance->is_multiprocess);
   CHECK(inheritance->listeners.size() == 2);
-  for (const UniqueFd* one : {&inheritance->channel, &inheritance->status_page, &inheritance->connection_table,
-                              &inheritance->inbox_put, &inheritance->inbox_take, &inheritance->listeners[1]})
+  for (const UniqueFd* one :
+       {&inheritance->channel, &inheritance->status_page, &inheritance->connection_table, &inheritance->inbox_put,
+        &inheritance->inbox_take, &inheritance->idle_workers, &inheritance->listeners[1]})
     CHECK(::fcntl(one->get(), F_GETFD) == FD_CLOEXEC);
 }
 
 TEST_CASE("an order whose descriptors have not all come is refused, and they stay the caller's", "[control]") {
   const ZygoteInheritance zygote;
-  auto descriptors = some_descriptors(5);
+  auto descriptors = some_descriptors(6);
   CHECK_FALSE(inheritance_of(Fork{3, 1}, zygote, descriptors).has_value());
-  CHECK(descriptors.size() == 5);
+  CHECK(descriptors.size() == 6);
   CHECK(descriptors[0].is_open());
 }

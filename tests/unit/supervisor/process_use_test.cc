@@ -27,6 +27,10 @@ TEST_CASE("a living process is seen, one that has ended is not", "[supervisor]")
   REQUIRE(own.has_value());
   CHECK(own->private_memory.count > 0);
   CHECK(own->threads >= 1);
+  const auto written = own_memory_of(::getpid());
+  REQUIRE(written.has_value());
+  CHECK(written->count > 0);
+  CHECK_FALSE(own_memory_of(-1).has_value());
   const auto before = open_descriptors_of(::getpid());
   const int one_more = ::open("/dev/null", O_RDONLY);
   const auto after = open_descriptors_of(::getpid());

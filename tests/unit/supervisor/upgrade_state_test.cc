@@ -38,7 +38,8 @@ UpgradeState full_state() {
                       .is_serving = true,
                       .is_draining = true,
                       .is_keeper_lost = true,
-                      .is_given_up = true};
+                      .is_given_up = true,
+                      .is_forked = true};
   WorkerCounts counts{.requests = ~std::uint64_t{0},
                       .server_errors = 2,
                       .failures = 3,
@@ -103,6 +104,7 @@ TEST_CASE("a state comes back from its text as it was", "[supervisor]") {
   CHECK(record.state == WorkerState::retiring);
   CHECK(record.retire_cause == RetireCause::scale_down);
   CHECK(record.killed == KillCause::kill_rss);
+  CHECK(record.is_forked);
   CHECK(record.recycle_detail == "it \"asked\"\n");
   CHECK(record.ready_since == TimePoint(2s));
   CHECK(state->pool.workers.at(1).record.ready_since == std::nullopt);

@@ -179,7 +179,8 @@ class WorkerBench final : private worker::CrewWork {
   control::InboxEnds inbox = std::move(*control::make_inbox());
   std::unique_ptr<worker::EventLoop> loop = std::move(*worker::EventLoop::make());
   std::unique_ptr<worker::AccessLogger> access = std::move(*worker::AccessLogger::make(settings.log, *loop, log));
-  std::unique_ptr<worker::PrivateMemory> memory = std::move(*worker::PrivateMemory::make(page, Bytes{}));
+  std::unique_ptr<worker::PrivateMemory> memory =
+      std::move(*worker::PrivateMemory::make(page, Bytes{}, StartMode::fresh));
   std::function<bool()> is_done = [] { return true; };
   worker::Crew crew{*loop, *this, settings.app.workers.threads, [this] { application.prepare_thread(); }};
   worker::ConnectionServices services{settings,        1,       application, *loop, crew.lease(), page, shared_table,

@@ -106,8 +106,9 @@ TEST_CASE("a zygote forks workers that introduce themselves, and ends with its c
     REQUIRE(ends.has_value());
     REQUIRE(ends->first.ask_for_senders().has_value());
     const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    const auto descriptors =
-        control::descriptors_for_fork(ends->second.fd(), null.get(), null.get(), null.get(), null.get(), {});
+    const auto inbox = control::make_inbox();
+    REQUIRE(inbox.has_value());
+    const auto descriptors = control::descriptors_for_fork(ends->second.fd(), null.get(), null.get(), *inbox, {});
     REQUIRE(zygote.channel.send(control::Fork{slot, 0}, descriptors).has_value());
     static_cast<void>(ends->second.release());
 

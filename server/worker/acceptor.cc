@@ -86,10 +86,11 @@ void Acceptor::accept_from(const net::Listener& listener, unsigned most) {
   }
 }
 
-// A worker that has got a request to start leaves the next one to others.
+// A worker that has got a request to start leaves the next one to others; but one at a time it takes whatever waits here:
+// where all workers have requests waiting, what came from a dead or a retired one would wait for ever.
 void Acceptor::take_from_inbox(unsigned most) {
   for (unsigned i = 0; i < most && !pause_when_full(); ++i) {
-    if (most != UINT_MAX && services_.dispatcher.has_waiting()) return;
+    if (i > 0 && most != UINT_MAX && services_.dispatcher.has_waiting()) return;
     Result<std::optional<control::Handover>> taken = control::take_from_inbox(inbox_.socket.get());
     if (!taken.has_value()) {
       services_.log.error("packet of the inbox not understood",

@@ -49,6 +49,7 @@ struct WorkerReport {
   std::uint32_t connections = 0;  // open now
   bool is_full = false;           // at http.max_connections: accepts none now
   bool is_busy = false;           // a call into the application is running
+  std::uint32_t calls = 0;        // so many are
   TimePoint busy_since{};         // when it began, while is_busy
   Bytes private_memory;           // RssAnon at the last look (after requests, at most every 100 ms)
 };

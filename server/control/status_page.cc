@@ -23,6 +23,7 @@ struct StatusPage::Layout {
   std::atomic<std::int64_t> busy_since;  // of steady_clock; 0: idle
   std::atomic<std::uint64_t> private_memory;
   std::atomic<std::uint32_t> connections;
+  std::atomic<std::uint32_t> calls;
   std::atomic<bool> is_full;
   std::array<std::atomic<std::uint64_t>, refusal_reasons> refused;
 
@@ -83,12 +84,16 @@ void StatusPage::set_full(bool is_full) {
   if (is_full && !page_->is_full.load(relaxed)) page_->times_full.fetch_add(1, relaxed);
   page_->is_full.store(is_full, relaxed);
 }
-void StatusPage::set_busy(TimePoint since) {
+void StatusPage::set_busy(TimePoint since, std::uint32_t calls) {
   // Zero means idle; a clock at zero is moved by a nanosecond.
   const std::int64_t count = since.time_since_epoch().count();
   page_->busy_since.store(count == 0 ? 1 : count, relaxed);
+  page_->calls.store(calls, relaxed);
 }
-void StatusPage::set_idle() { page_->busy_since.store(0, relaxed); }
+void StatusPage::set_idle() {
+  page_->busy_since.store(0, relaxed);
+  page_->calls.store(0, relaxed);
+}
 void StatusPage::set_private_memory(Bytes bytes) { page_->private_memory.store(bytes.count, relaxed); }
 
 WorkerReport StatusPage::report() const {
@@ -105,6 +110,7 @@ WorkerReport StatusPage::report() const {
       .connections = page_->connections.load(relaxed),
       .is_full = page_->is_full.load(relaxed),
       .is_busy = busy_since != 0,
+      .calls = page_->calls.load(relaxed),
       .busy_since = TimePoint(TimePoint::duration(busy_since)),
       .private_memory = Bytes{page_->private_memory.load(relaxed)},
   };

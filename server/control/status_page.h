@@ -13,7 +13,7 @@ namespace stint::control {
 
 // Of what is in the page. Another layout or another meaning is another version: a supervisor may be newer than workers
 // that its former program has started.
-inline constexpr std::uint32_t status_page_version = 1;
+inline constexpr std::uint32_t status_page_version = 2;
 
 // Made by the supervisor before it starts a worker: an anonymous file to inherit.
 Result<UniqueFd> make_status_page();
@@ -36,8 +36,8 @@ class StatusPage {
   void count_write_timeout();
   void count_dropped_fields(unsigned fields);
   void set_connections(std::uint32_t open);
-  void set_full(bool is_full);  // counts each time it becomes so
-  void set_busy(TimePoint since);
+  void set_full(bool is_full);                          // counts each time it becomes so
+  void set_busy(TimePoint since, std::uint32_t calls);  // since the oldest of so many calls began
   void set_idle();
   void set_private_memory(Bytes bytes);
 

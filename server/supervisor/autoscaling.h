@@ -23,7 +23,7 @@ namespace stint::supervisor {
 
 struct PoolLoad {
   unsigned ready = 0;    // slots with a ready worker
-  unsigned busy = 0;     // of these, workers that are in a call just now
+  unsigned busy = 0;     // of these, workers all of whose threads are in a call just now
   unsigned waiting = 0;  // connections in the listeners' queues, as far as the kernel tells
 };
 

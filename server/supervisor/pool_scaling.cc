@@ -31,10 +31,11 @@ bool Pool::is_scaled_by_load() const {
 }
 
 PoolLoad Pool::draw_load() const {
+  const unsigned threads = std::max(app().workers.threads, 1U);
   PoolLoad load;
   load.ready = ready_count();
   for (const auto& [id, worker] : workers_)
-    if (worker->state() == WorkerState::ready && worker->generation() == serving_->number && worker->report().is_busy)
+    if (worker->state() == WorkerState::ready && worker->generation() == serving_->number && worker->report().calls >= threads)
       ++load.busy;
   for (const net::Listener& listener : serving_->listeners)
     load.waiting += net::waiting_connections(listener.socket.get());

@@ -46,13 +46,18 @@ std::optional<Request> Dispatcher::below_mount(const Request& request, std::stri
 }
 
 void Dispatcher::begin_call(TimePoint now) {
-  if (running_.empty()) page_.set_busy(now);
   running_.push_back(now);
+  tell_calls();
 }
 
 void Dispatcher::end_call(TimePoint began) {
   running_.erase(std::find(running_.begin(), running_.end(), began));
-  running_.empty() ? page_.set_idle() : page_.set_busy(running_.front());
+  tell_calls();
+}
+
+void Dispatcher::tell_calls() {
+  if (running_.empty()) return page_.set_idle();
+  page_.set_busy(running_.front(), static_cast<std::uint32_t>(running_.size()));
 }
 
 void Dispatcher::call_application(const Request& request, ResponseWriter& writer, LoopLease::Call& call,

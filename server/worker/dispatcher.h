@@ -69,6 +69,7 @@ class Dispatcher {
   void call_application(const Request& request, ResponseWriter& writer, LoopLease::Call& call, TimePoint now);
   void begin_call(TimePoint now);
   void end_call(TimePoint began);
+  void tell_calls();  // on the status page
   void tell_of_failure(const ApplicationFailure& failure, const Request& request, ResponseWriter& writer);
   void send_named_file(const Request& request, ResponseWriter& writer);
 

@@ -41,7 +41,7 @@ TEST_CASE("what a worker writes is read in another process", "[control]") {
     mine->count_dropped_fields(5);
     for (const bool is_full : {true, true, false, true}) mine->set_full(is_full);
     mine->set_connections(7);
-    mine->set_busy(since);
+    mine->set_busy(since, 3);
     mine->set_private_memory(40_MiB);
     ::_exit(0);
   }
@@ -62,6 +62,7 @@ TEST_CASE("what a worker writes is read in another process", "[control]") {
   CHECK(report.connections == 7);
   CHECK(report.is_busy);
   CHECK(report.busy_since == since);
+  CHECK(report.calls == 3);
   CHECK(report.private_memory == 40_MiB);
 }
 
@@ -70,10 +71,11 @@ TEST_CASE("idle ends busy", "[control]") {
   REQUIRE(file.has_value());
   auto page = StatusPage::map(file->get());
   REQUIRE(page.has_value());
-  page->set_busy(std::chrono::steady_clock::now());
+  page->set_busy(std::chrono::steady_clock::now(), 1);
   CHECK(page->report().is_busy);
   page->set_idle();
   CHECK_FALSE(page->report().is_busy);
+  CHECK(page->report().calls == 0);
 }
 
 TEST_CASE("a worker cannot take the page away from under the supervisor", "[control]") {

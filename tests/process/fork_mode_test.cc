@@ -317,7 +317,8 @@ TEST_CASE("a forked worker's keeper rescues its connections", "[process]") {
   load.address = server.address();
   load.connections = 16;
   load.requests = 1'000'000;
-  load.paths = {"/work?us=500"};  // safe to ask once more
+  load.paths = {"/work?us=500"};    // safe to ask once more
+  load.tolerated_statuses = {502};  // but not twice: workers die faster here than some requests are served
   BackgroundLoad background(load);
   for (int i = 0; i < 5; ++i) {
     const auto ready = server.ready_workers();
@@ -326,7 +327,10 @@ TEST_CASE("a forked worker's keeper rescues its connections", "[process]") {
   }
   const LoadReport report = background.stop();
   WARN(report.text());
-  CHECK(report.failures() == 0);
+  // A death may cost an answer that had begun, and nothing else.
+  CHECK(report.refused + report.resets + report.new_resets + report.timeouts == 0);
+  CHECK(report.malformed + report.wrong_status + report.wrong_body + report.idle_closes == 0);
+  CHECK(report.answers > 10);
   server.expect_clean_exit();
 }
 

@@ -73,6 +73,7 @@ TEST_CASE("a pool does not grow beyond its memory, and the worker that needs mos
   server.wait_until_ready();
   const pid_t first = server.ready_workers().at(0);
   CHECK(fetch(server.address(), "/leak?kib=40960").status == 200);
+  CHECK(server.wait_for_ready_workers(1));  // where that took long there was another one for a moment
   Load load;
   load.address = server.address();
   load.paths = {{"/work?us=20000"}};

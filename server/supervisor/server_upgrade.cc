@@ -65,6 +65,7 @@ void Supervisor::Server::upgrade_if_due() {
   if (command_server_ && command_server_->is_talking()) return;
   ticks_to_upgrade_ = 0;
   const Error error = replace_this_program(program_, upgrade_state());
+  hear_signals();
   pool_->fail_upgrade("exec", error.text());
 }
 

@@ -262,13 +262,11 @@ Error replace_this_program(const Program& program, const UpgradeState& state) {
   const auto words = command_line({"resume", std::to_string(state_file->get()), std::to_string(former.get())}, program);
   const auto arguments = pointers_to(words);
 
-  hold_signals();
   // Whatever else is open, be it a library's, ends here.
   if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) == 0 && keep_at_exec(kept))
     ::execve(program.file.c_str(), const_cast<char* const*>(arguments.data()), ::environ);
   auto error = system_error("execute " + program.file);
   close_at_exec(kept);
-  hear_signals();
   return error;
 }
 

@@ -78,7 +78,8 @@ class Rehearsal {
   bool is_late_ = false;
 };
 
-// Executes `program` in this process. Returns only when that failed, with everything as before.
+// Executes `program` in this process. Returns only when that failed, with everything as before. REQUIRES: signals are
+// held.
 Error replace_this_program(const Program& program, const UpgradeState& state);
 
 // In the program that was started by replace_this_program() and cannot go on: gives the process back to the former one.

@@ -3,10 +3,8 @@
 #include "server/control/inheritance.h"
 #include "server/control/sealed_text.h"
 #include "server/control/zygote_inheritance.h"
+#include "server/supervisor/launch.h"
 #include "server/supervisor/signals_blocked.h"
-
-#include <boost/process/v2/posix/default_launcher.hpp>
-#include <boost/process/v2/process.hpp>
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -85,20 +83,6 @@ class WorkerSetup {
   const std::vector<const char*>& environment_;
   const WorkerRights& rights_;
 };
-
-std::vector<const char*> pointers_to(const std::vector<std::string>& texts) {
-  std::vector<const char*> pointers;
-  pointers.reserve(texts.size() + 1);
-  for (const std::string& text : texts) pointers.push_back(text.c_str());
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-void end_child(pid_t pid) {
-  ::kill(pid, SIGKILL);
-  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-  }
-}
 
 }  // namespace
 
@@ -217,36 +201,18 @@ Result<StartedWorker> Spawner::fork(control::Channel& zygote, unsigned slot) {
   return std::move(worker);
 }
 
-Result<Spawner::Process> Spawner::execute(const std::vector<std::string>& own_arguments, std::vector<int> inherited,
-                                          const std::string& doing) {
+Result<LaunchedProcess> Spawner::execute(const std::vector<std::string>& own_arguments, std::vector<int> inherited,
+                                         const std::string& doing) {
   std::vector<std::string> argument_texts{"stint"};
   argument_texts.insert(argument_texts.end(), own_arguments.begin(), own_arguments.end());
   const auto arguments = pointers_to(argument_texts);
   const auto environment = pointers_to(environment_);
 
-  process::posix::default_launcher launcher;
   error_code code;
-  try {
-    const SignalsBlocked blocked;
-    auto child = launcher(io_.get_executor(), code, process::filesystem::path(executable_), std::vector<std::string>{},
-                          WorkerSetup(std::move(inherited), null_.get(), arguments, environment, rights_));
-    if (!code) child.detach();  // its destructor would kill the worker
-  } catch (const boost::system::system_error& error) {
-    code = error.code();  // the launcher could not get a pidfd of its own
-  }
-  if (code) {
-    if (launcher.pid > 0) end_child(launcher.pid);
-    return error_of(code.value(), rights_, doing);
-  }
-
-  // Not yet reaped, so the pid is still this child's.
-  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, launcher.pid, 0)));
-  if (!pidfd.is_open()) {
-    auto error = system_error(doing);
-    end_child(launcher.pid);
-    return error;
-  }
-  return Process{launcher.pid, std::move(pidfd)};
+  auto process =
+      launch(io_, code, executable_, WorkerSetup(std::move(inherited), null_.get(), arguments, environment, rights_));
+  if (code) return error_of(code.value(), rights_, doing);
+  return process;
 }
 
 bool Spawner::is_transient(const Error& error) {

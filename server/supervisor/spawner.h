@@ -22,6 +22,8 @@
 
 namespace stint::supervisor {
 
+struct LaunchedProcess;  // launch.h
+
 // The supervisor's ends of a worker that has just been started. The process is our child until it is reaped by pidfd.
 struct StartedWorker {
   pid_t pid = -1;
@@ -63,10 +65,6 @@ class Spawner {
   static bool is_transient(const Error& error);
 
  private:
-  struct Process {
-    pid_t pid = -1;
-    UniqueFd pidfd;
-  };
   // A worker without a process, and what is the worker's of it.
   struct Beginning {
     StartedWorker worker;
@@ -74,8 +72,8 @@ class Spawner {
   };
   Result<Beginning> begin_worker() const;
   Result<UniqueFd> settings_to_inherit(const std::string& doing) const;
-  Result<Process> execute(const std::vector<std::string>& arguments, std::vector<int> inherited,
-                          const std::string& doing);
+  Result<LaunchedProcess> execute(const std::vector<std::string>& arguments, std::vector<int> inherited,
+                                  const std::string& doing);
   Result<void> hold_low_descriptors();
 
   boost::asio::io_context& io_;

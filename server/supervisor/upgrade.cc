@@ -4,11 +4,9 @@
 #include "server/control/sealed_text.h"
 #include "server/control/status_page.h"
 #include "server/control/wire_text.h"
+#include "server/supervisor/launch.h"
 #include "server/supervisor/signal_names.h"
 #include "server/supervisor/signals_blocked.h"
-
-#include <boost/process/v2/posix/default_launcher.hpp>
-#include <boost/process/v2/process.hpp>
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -38,13 +36,6 @@ constexpr std::string_view rehearsed = "rehearsed ";
 constexpr std::size_t most_output = 4096;  // of a rehearsal: it has one line to say, or what went wrong
 
 error_code last_error() { return {errno, boost::system::system_category()}; }
-
-std::vector<const char*> pointers_to(const std::vector<std::string>& texts) {
-  std::vector<const char*> pointers;
-  for (const std::string& text : texts) pointers.push_back(text.c_str());
-  pointers.push_back(nullptr);
-  return pointers;
-}
 
 // argv[0], by which the new program will find the next; the words; and how this program was started.
 std::vector<std::string> command_line(std::vector<std::string> words, const Program& program) {
@@ -166,30 +157,11 @@ Result<std::unique_ptr<Rehearsal>> Rehearsal::start(boost::asio::io_context& io,
   const auto words = command_line({"rehearse", std::to_string(state_file->get())}, program);
   const auto arguments = pointers_to(words);
 
-  process::posix::default_launcher launcher;
   error_code code;
-  try {
-    const SignalsBlocked blocked;
-    auto child = launcher(io.get_executor(), code, process::filesystem::path(program.file), std::vector<std::string>{},
-                          RehearsalSetup(std::move(kept), input.get(), output.get(), arguments));
-    if (!code) child.detach();
-  } catch (const boost::system::system_error& error) {
-    code = error.code();  // the launcher could not get a pidfd of its own
-  }
-  UniqueFd pidfd;
-  if (!code) {
-    pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, launcher.pid, 0)));
-    if (!pidfd.is_open()) code = last_error();
-  }
-  if (code) {
-    if (launcher.pid > 0) {
-      ::kill(launcher.pid, SIGKILL);
-      ::waitpid(launcher.pid, nullptr, 0);
-    }
-    return system_error(doing, code.value());
-  }
+  auto child = launch(io, code, program.file, RehearsalSetup(std::move(kept), input.get(), output.get(), arguments));
+  if (code) return system_error(doing, code.value());
   std::unique_ptr<Rehearsal> rehearsal(
-      new Rehearsal(io, launcher.pid, std::move(pidfd), std::move(output), program.file, std::move(done)));
+      new Rehearsal(io, child.pid, std::move(child.pidfd), std::move(output), program.file, std::move(done)));
   rehearsal->wait(limit);
   return rehearsal;
 }

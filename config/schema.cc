@@ -85,7 +85,16 @@ no open connection after its import; otherwise the start fails and names them.)"
     {"app.workers.startup_timeout", Time{IN(app.workers.startup_timeout), shortest, longest, false}, R"("60s")", "",
      ChangeCost::nothing, "A worker that is not ready after this time has failed to start."},
     {"app.workers.request_timeout", Time{IN(app.workers.request_timeout), shortest, longest, true}, R"("60s")", "",
-     ChangeCost::recycle, "Limit of one call into the application. 0: none."},
+     ChangeCost::recycle,
+     R"(Limit of one call into the application without progress: it counts anew whenever the client has got a part of the
+answer. Then the client gets 504, the log the stack of the call's thread, and the worker is replaced when its other
+requests are done; the call does not hold that up. 0: none.)"},
+    {"app.workers.raise_on_timeout", Switch{IN(app.workers.raise_on_timeout)}, "false", "", ChangeCost::recycle,
+     R"(Whether stint.RequestTimeout, a BaseException, is raised in the thread of a call that has timed out, as soon as that runs
+Python code again: it can roll back and close what it has open. A retiring worker waits for such calls.)"},
+    {"app.workers.raise_on_disconnect", Switch{IN(app.workers.raise_on_disconnect)}, "false", "", ChangeCost::recycle,
+     R"(Whether stint.ClientDisconnected, a BaseException, is raised in the thread of a GET, HEAD or OPTIONS request whose client
+is gone. Without, the call learns it when it gives the next part of its answer.)"},
 
     {"app.recycle.max_requests", Number{IN(app.recycle.max_requests), 0, 1'000'000'000'000}, "0", "",
      ChangeCost::nothing, "A worker is replaced after this many requests. 0: never."},

@@ -22,6 +22,7 @@ struct Exchange {
   const unsigned forks_before = forks_so_far();
   const unsigned long thread = PyThread_get_thread_ident();  // the one that runs WsgiApplication::call
   std::optional<std::uint64_t> content_length;               // declared by the application in the head that counts
+  PyObject* interruption = nullptr;  // the exception class that it is to be ended by (interruption.h)
   bool is_flushing = false;      // the GIL is away and the sink is in use: nobody else may touch it
   bool is_client_gone = false;   // flush() said so: nothing more is wanted
   bool has_failed_late = false;  // start_response(…, exc_info) came after the head was sent

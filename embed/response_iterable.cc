@@ -1,6 +1,7 @@
 #include "embed/response_iterable.h"
 
 #include "embed/file_wrapper.h"
+#include "embed/interruption.h"
 #include "embed/py_error.h"
 #include "embed/released_objects.h"
 
@@ -67,6 +68,10 @@ std::optional<ApplicationFailure> send_items(const Gil& gil, Exchange& exchange,
 }  // namespace
 
 std::optional<ApplicationFailure> take_failure(const Gil& gil, const Exchange& exchange) {
+  if (is_interruption(gil, exchange)) {  // its client has been answered, or has gone
+    PyErr_Clear();
+    return std::nullopt;
+  }
   if (exchange.is_client_gone && PyErr_ExceptionMatches(PyExc_BrokenPipeError) != 0) {
     PyErr_Clear();
     return std::nullopt;

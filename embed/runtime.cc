@@ -4,6 +4,7 @@
 #include "embed/django_caches.h"
 #include "embed/forking.h"
 #include "embed/interpreter.h"
+#include "embed/thread_probe.h"
 #include "embed/wsgi_application.h"
 
 #include "stint/assert.h"
@@ -42,6 +43,10 @@ std::unique_ptr<Application> PythonRuntime::load(std::vector<StartStep>& steps, 
 }
 
 void PythonRuntime::shut_down() { shut_down_interpreter(); }
+
+Result<ThreadProbe> PythonRuntime::probe_threads(int signal, int file) {
+  return make_thread_probe(acquire_gil(), signal, file);
+}
 
 void PythonRuntime::settle_for_forks() { embed::settle_for_forks(acquire_gil()); }
 

@@ -15,6 +15,7 @@ class PythonRuntime final : public Runtime {
 
   std::unique_ptr<Application> load(std::vector<StartStep>& steps, LoadFailure& failure) override;
   void shut_down() override;
+  Result<ThreadProbe> probe_threads(int signal, int file) override;
   void settle_for_forks() override;
   std::vector<NamedThread> threads() override;
   pid_t fork(unsigned slot, const std::function<pid_t()>& fork) override;

@@ -69,12 +69,13 @@ class WsgiApplication::ScratchLoan {
 std::unique_ptr<WsgiApplication> WsgiApplication::make(const Gil& gil, PyRef callable, const RuntimeOptions& options,
                                                        LoadFailure& failure) {
   std::unique_ptr<WsgiApplication> made(new WsgiApplication(std::move(callable), options));
-  if (made->environ_->prepare(gil)) return made;
+  if (made->environ_->prepare(gil) && made->interruptions_.prepare(gil)) return made;
   PythonError error = take_python_error(gil);
   failure.summary = std::move(error.summary);
   failure.traceback = std::move(error.traceback);
   // What was made goes while we hold the GIL; the destructor would wait for it.
   made->environ_.reset();
+  made->interruptions_.clear(gil);
   made->callable_.reset();
   return nullptr;
 }
@@ -92,6 +93,7 @@ WsgiApplication::~WsgiApplication() {
   // What is left to the members' own destructors goes without the GIL.
   free_scratch_.clear();
   environ_.reset();
+  interruptions_.clear(gil);
   callable_.reset();
 }
 
@@ -123,12 +125,14 @@ std::optional<ApplicationFailure> WsgiApplication::call_in_context(const Gil& gi
       {.request_id = request_id.get(), .input = input.object(), .errors = errors.get(), .early_hints = hints});
   if (!environ) return take_python_error(gil).as_failure();
 
+  Interruptions::Scope interruptible(gil, interruptions_, request.number, exchange);
   PyObject* args[] = {environ.get(), start_response.callable()};
   PyRef iterable = PyRef::steal(PyObject_Vectorcall(callable_.get(), args, std::size(args), nullptr));
   leave_if_forked(gil, exchange.forks_before);
   if (!iterable) return take_failure(gil, exchange);
 
   auto failure = send_body(gil, exchange, iterable.get());
+  interruptible.end();  // close() is what it would ask for
   auto close_failure = close_iterable(gil, exchange, iterable.get());
   // What close() raises concerns the application alone: its answer is whole, or has failed by itself.
   if (close_failure) log_close_failure(gil, request_id.get(), *close_failure);

@@ -4,6 +4,7 @@
 #include "embed/early_hints.h"
 #include "embed/environ.h"
 #include "embed/exchange.h"
+#include "embed/interruption.h"
 
 #include "stint/application.h"
 #include "stint/runtime.h"
@@ -21,6 +22,7 @@ class WsgiApplication final : public Application {
   ~WsgiApplication() override;  // takes the GIL
 
   std::optional<ApplicationFailure> call(const Request& request, ResponseSink& sink) noexcept override;
+  void interrupt(std::uint64_t call, Interruption why) noexcept override { interruptions_.interrupt(call, why, log_); }
   void prepare_thread() noexcept override;
   void tidy() noexcept override;
   // After a fork. False: a Python error is set.
@@ -43,6 +45,7 @@ class WsgiApplication final : public Application {
   unsigned worker_;
   PyRef callable_;
   std::unique_ptr<EnvironBuilder> environ_;
+  Interruptions interruptions_;
   std::vector<std::unique_ptr<Scratch>> free_scratch_;  // guarded by the GIL
 };
 

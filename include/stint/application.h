@@ -5,6 +5,7 @@
 #include "stint/request.h"
 #include "stint/response_sink.h"
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -16,6 +17,12 @@ struct ApplicationFailure {
   std::string traceback;  // as Python prints it; may be empty
 };
 
+// Why a call is not wanted any more.
+enum class Interruption {
+  timed_out,    // it has taken longer than app.workers.request_timeout
+  client_gone,  // nobody waits for its answer
+};
+
 class Application {
  public:
   virtual ~Application() = default;
@@ -23,6 +30,10 @@ class Application {
   // Calls the application and puts its answer into the sink; returns when the iterable is exhausted and closed.
   // A client that is gone is no failure. Never throws. Called by up to app.workers.threads threads at the same time.
   virtual std::optional<ApplicationFailure> call(const Request& request, ResponseSink& sink) = 0;
+
+  // Has an exception raised in the thread that runs this call (Request::number), as soon as it runs code of the
+  // application's language again; nothing if it is over by then. Returns at once.
+  virtual void interrupt(std::uint64_t call, Interruption why) = 0;
 
   // The calling thread, another than the one that loaded the application, is going to call it. May wait.
   virtual void prepare_thread() = 0;

@@ -46,6 +46,7 @@ struct Request {
   std::string_view scheme;       // "http" or "https"
   std::string_view user;         // whom a trusted proxy has authenticated; usually empty
   std::string_view id;           // unique; in the log and in environ["stint.request_id"]
+  std::uint64_t number = 0;      // of the call, in this process; unique
   bool was_interrupted = false;  // a worker died while it was at this request: environ["stint.retried"]
 };
 

@@ -43,6 +43,13 @@ struct NamedThread {
   std::string name;  // "django-main-thread"
 };
 
+// How a thread tells what it is doing when it is asked by a signal. Both run in the signal's handler, in that thread
+// and whatever it is inside of: they take no lock and wait for nobody.
+struct ThreadProbe {
+  bool (*holds_lock)() = nullptr;   // the interpreter's (the GIL)
+  void (*write_stack)() = nullptr;  // to the file that was given, as text: a line for each call, the innermost first
+};
+
 class Runtime {
  public:
   virtual ~Runtime() = default;
@@ -54,6 +61,10 @@ class Runtime {
   // What a graceful exit owes the application: threading's shutdown, atexit handlers, flushed stdio. The caller ends
   // the process with _exit afterwards. May be slow or hang (it runs application code); the supervisor limits it.
   virtual void shut_down() = 0;
+
+  // Called once a process, after load(). `signal` is one that nobody uses; what is done with it from here on is the
+  // caller's. `file` stays open.
+  virtual Result<ThreadProbe> probe_threads(int signal, int file) = 0;
 
   // A zygote's, between load() and the first fork(): lets go of what no two processes may share (Django's database
   // connections), frees what is garbage, and has the collector leave alone what is left, so that it stays shared.
@@ -80,7 +91,7 @@ struct RuntimeModule {
 };
 
 // Raised whenever a type that crosses dlopen changes.
-inline constexpr unsigned runtime_interface = 3;
+inline constexpr unsigned runtime_interface = 4;
 
 using RuntimeEntry = const RuntimeModule* (*)();
 inline constexpr const char* runtime_entry_symbol = "stint_embed_entry";

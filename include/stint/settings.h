@@ -28,12 +28,14 @@ enum class StartMode {
 };
 
 struct WorkersSettings {
-  unsigned count = 1;          // "auto" in the TOML has been replaced by the number of usable processors
-  unsigned max_count = 0;      // more than `count`: there are as many as the load asks for, from `count` up to here
-  Duration shrink_after{};     // with max_count: for so long fewer would have done
-  unsigned threads = 1;        // of a worker that call the application at the same time
-  Duration startup_timeout{};  // from exec to ready
-  Duration request_timeout{};  // one call into the application; 0: no limit
+  unsigned count = 1;             // "auto" in the TOML has been replaced by the number of usable processors
+  unsigned max_count = 0;         // more than `count`: there are as many as the load asks for, from `count` up to here
+  Duration shrink_after{};        // with max_count: for so long fewer would have done
+  unsigned threads = 1;           // of a worker that call the application at the same time
+  Duration startup_timeout{};     // from exec to ready
+  Duration request_timeout{};     // one call into the application without progress; 0: no limit
+  bool raise_on_timeout = false;  // in its thread, when it has been answered 504
+  bool raise_on_disconnect = false;  // in the thread of a safe request whose client has gone
   StartMode start = StartMode::fresh;
   bool operator==(const WorkersSettings&) const = default;
 };

@@ -86,7 +86,7 @@ std::string clients_text(const json::object& totals) {
   if (refusals > 0) text = "clients  refused " + std::to_string(refusals) + reasons + ")";
   for (const auto& [name, label] :
        {std::pair{"clients_gone", "gone"}, std::pair{"write_timeouts", "too slow in reading"},
-        std::pair{"times_full", "workers full"}})
+        std::pair{"request_timeouts", "timed out (504)"}, std::pair{"times_full", "workers full"}})
     add(label, totals.at(name).to_number<std::int64_t>());
   return text.empty() ? text : text + "\n";
 }

@@ -18,9 +18,10 @@ struct StatusPage::Layout {
   std::atomic<std::uint64_t> clients_gone;
   std::atomic<std::uint64_t> idle_timeouts;
   std::atomic<std::uint64_t> write_timeouts;
+  std::atomic<std::uint64_t> request_timeouts;
   std::atomic<std::uint64_t> times_full;
   std::atomic<std::uint64_t> dropped_fields;
-  std::atomic<std::int64_t> busy_since;  // of steady_clock; 0: idle
+  std::atomic<std::int64_t> busy_since;  // of steady_clock; 0: nobody
   std::atomic<std::uint64_t> private_memory;
   std::atomic<std::uint32_t> connections;
   std::atomic<std::uint32_t> calls;
@@ -78,21 +79,18 @@ void StatusPage::count_refusal(RefusalReason reason) {
 void StatusPage::count_client_gone() { page_->clients_gone.fetch_add(1, relaxed); }
 void StatusPage::count_idle_timeout() { page_->idle_timeouts.fetch_add(1, relaxed); }
 void StatusPage::count_write_timeout() { page_->write_timeouts.fetch_add(1, relaxed); }
+void StatusPage::count_request_timeout() { page_->request_timeouts.fetch_add(1, relaxed); }
 void StatusPage::count_dropped_fields(unsigned fields) { page_->dropped_fields.fetch_add(fields, relaxed); }
 void StatusPage::set_connections(std::uint32_t open) { page_->connections.store(open, relaxed); }
 void StatusPage::set_full(bool is_full) {
   if (is_full && !page_->is_full.load(relaxed)) page_->times_full.fetch_add(1, relaxed);
   page_->is_full.store(is_full, relaxed);
 }
-void StatusPage::set_busy(TimePoint since, std::uint32_t calls) {
-  // Zero means idle; a clock at zero is moved by a nanosecond.
-  const std::int64_t count = since.time_since_epoch().count();
-  page_->busy_since.store(count == 0 ? 1 : count, relaxed);
+void StatusPage::set_calls(std::uint32_t calls, std::optional<TimePoint> since) {
+  // Zero means none; a clock at zero is moved by a nanosecond.
+  const std::int64_t count = since ? since->time_since_epoch().count() : 0;
+  page_->busy_since.store(since && count == 0 ? 1 : count, relaxed);
   page_->calls.store(calls, relaxed);
-}
-void StatusPage::set_idle() {
-  page_->busy_since.store(0, relaxed);
-  page_->calls.store(0, relaxed);
 }
 void StatusPage::set_private_memory(Bytes bytes) { page_->private_memory.store(bytes.count, relaxed); }
 
@@ -105,12 +103,13 @@ WorkerReport StatusPage::report() const {
                  .clients_gone = page_->clients_gone.load(relaxed),
                  .idle_timeouts = page_->idle_timeouts.load(relaxed),
                  .write_timeouts = page_->write_timeouts.load(relaxed),
+                 .request_timeouts = page_->request_timeouts.load(relaxed),
                  .times_full = page_->times_full.load(relaxed),
                  .dropped_fields = page_->dropped_fields.load(relaxed)},
       .connections = page_->connections.load(relaxed),
       .is_full = page_->is_full.load(relaxed),
-      .is_busy = busy_since != 0,
       .calls = page_->calls.load(relaxed),
+      .is_busy = busy_since != 0,
       .busy_since = TimePoint(TimePoint::duration(busy_since)),
       .private_memory = Bytes{page_->private_memory.load(relaxed)},
   };

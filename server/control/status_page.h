@@ -8,12 +8,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
 namespace stint::control {
 
 // Of what is in the page. Another layout or another meaning is another version: a supervisor may be newer than workers
 // that its former program has started.
-inline constexpr std::uint32_t status_page_version = 2;
+inline constexpr std::uint32_t status_page_version = 3;
 
 // Made by the supervisor before it starts a worker: an anonymous file to inherit.
 Result<UniqueFd> make_status_page();
@@ -34,11 +35,12 @@ class StatusPage {
   void count_client_gone();
   void count_idle_timeout();
   void count_write_timeout();
+  void count_request_timeout();
   void count_dropped_fields(unsigned fields);
   void set_connections(std::uint32_t open);
-  void set_full(bool is_full);                          // counts each time it becomes so
-  void set_busy(TimePoint since, std::uint32_t calls);  // since the oldest of so many calls began
-  void set_idle();
+  void set_full(bool is_full);  // counts each time it becomes so
+  // So many calls run; `since`: WorkerReport::busy_since.
+  void set_calls(std::uint32_t calls, std::optional<TimePoint> since);
   void set_private_memory(Bytes bytes);
 
   // Any process.

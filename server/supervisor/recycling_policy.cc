@@ -4,6 +4,7 @@ namespace stint::supervisor {
 
 std::optional<RecycleReason> reason_to_recycle(const WorkerUse& use, const RecycleSettings& settings) {
   const WorkerReport& report = use.report;
+  if (report.counts.request_timeouts > 0) return RecycleReason::request_timeout;
   if (use.age < settings.min_age) return std::nullopt;
   if (settings.max_requests != 0 && report.counts.requests >= settings.max_requests) return RecycleReason::max_requests;
   if (settings.max_rss.count != 0 && report.private_memory > settings.max_rss) return RecycleReason::max_rss;
@@ -39,6 +40,8 @@ std::string_view text_of(RecycleReason reason) {
       return "keeper_lost";
     case RecycleReason::memory_budget:
       return "memory_budget";
+    case RecycleReason::request_timeout:
+      return "request_timeout";
   }
   return "";
 }

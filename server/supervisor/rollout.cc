@@ -20,9 +20,10 @@ std::optional<KillCause> reason_to_kill(const WorkerView& worker, const PoolView
   if (worker.state == WorkerState::retiring &&
       has_passed(worker.retiring_since, pool.drain_timeout + exit_handlers_time, now))
     return KillCause::drain_timeout;
-  // Warm-up requests are calls too, but their limit is the start's.
+  // Its own loop has answered such a call by now, unless it is stopped or broken. Warm-up requests are calls too, but
+  // their limit is the start's.
   if (!is_starting && worker.busy_since && pool.request_timeout.count() != 0 &&
-      has_passed(*worker.busy_since, pool.request_timeout, now))
+      has_passed(*worker.busy_since, pool.request_timeout + own_timeouts_time, now))
     return KillCause::request_timeout;
   if (worker.channel_lost_at && has_passed(*worker.channel_lost_at, exit_handlers_time, now))
     return KillCause::lost_channel;

@@ -61,10 +61,15 @@ json::object json_of(const WorkerCounts& counts) {
     if (counts.refused[i] > 0) refused[refusal_reason_names[i]] = counts.refused[i];
   }
   return json::object{
-      {"requests", counts.requests},           {"server_errors", counts.server_errors},
-      {"failures", counts.failures},           {"clients_gone", counts.clients_gone},
-      {"idle_timeouts", counts.idle_timeouts}, {"write_timeouts", counts.write_timeouts},
-      {"times_full", counts.times_full},       {"dropped_fields", counts.dropped_fields},
+      {"requests", counts.requests},
+      {"server_errors", counts.server_errors},
+      {"failures", counts.failures},
+      {"clients_gone", counts.clients_gone},
+      {"idle_timeouts", counts.idle_timeouts},
+      {"write_timeouts", counts.write_timeouts},
+      {"request_timeouts", counts.request_timeouts},
+      {"times_full", counts.times_full},
+      {"dropped_fields", counts.dropped_fields},
       {"refused", std::move(refused)},
   };
 }

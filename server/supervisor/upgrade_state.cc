@@ -36,6 +36,7 @@ void fields(Archive& archive, Counts& counts, const WorkerCounts*) {
   archive("clients_gone", counts.clients_gone);
   archive("idle_timeouts", counts.idle_timeouts);
   archive("write_timeouts", counts.write_timeouts);
+  archive("request_timeouts", counts.request_timeouts);
   archive("times_full", counts.times_full);
   archive("dropped_fields", counts.dropped_fields);
   archive("refused", counts.refused);

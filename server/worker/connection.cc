@@ -1,5 +1,6 @@
 #include "server/worker/connection.h"
 
+#include "server/http/method.h"
 #include "server/http/proxy_header.h"
 #include "server/http/response_head.h"
 #include "server/net/reset.h"
@@ -88,7 +89,7 @@ void Connection::read_more(bool is_new) {
   const std::optional<std::string_view> bytes = read_into({buffer.data(), buffer.size()});
   if (!is_new) {
     if (!bytes) return close();
-    if (bytes->empty() || state_ == State::lingering) return;
+    if (bytes->empty() || state_ == State::lingering || has_timed_out_) return;
     if (unread_.empty()) return advance(*bytes);
   }
   if (bytes) unread_.append(*bytes);  // an end of the stream shows again at the next read
@@ -290,12 +291,15 @@ void Connection::refuse_unstored_body(const Error& error) {
 // Usually into an empty send buffer. Where the kernel takes nothing the client goes without; where it takes a part, the
 // rest is queued and belongs to the answer from then on. A failure shows at the next read or write.
 void Connection::send_interim(std::string_view answer) {
-  if (!queue_.is_empty()) return;  // the rest of an interim answer: this client is slow
+  const LoopLease::Call::Turn turn(call_);
+  if (is_gone_ || !queue_.is_empty()) return;  // the rest of an interim answer: this client is slow
   const ssize_t sent = ::send(socket_.get(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent <= 0) return;
   written_ += static_cast<std::uint64_t>(sent);
   shared_.wrote_before_answer(written_);
-  if (static_cast<std::size_t>(sent) < answer.size()) queue_.push(answer.substr(static_cast<std::size_t>(sent)));
+  if (static_cast<std::size_t>(sent) == answer.size()) return;
+  queue_.push(answer.substr(static_cast<std::size_t>(sent)));
+  is_interim_cut_ = true;
 }
 
 Connection::Next Connection::begin_request(std::string_view& bytes) {
@@ -356,13 +360,17 @@ void Connection::serve(std::string_view rest) {
       .scheme = origin.scheme,
       .user = origin.user,
       .id = id_.view(),
+      .number = call_number_ = services_.calls.new_number(),
       .was_interrupted = attempts_ > 0,
   };
   state_ = State::calling;
   shared_.calling(unstarted(rest), id_.view(), began_, written_);
   writer_.begin(head.method, head.version_minor, head.wants_keep_alive);
-  services_.dispatcher.dispatch(request, writer_, call_, began_);
+  services_.dispatcher.dispatch(
+      {.request = request, .writer = writer_, .call = call_, .connection = *this, .now = began_});
+  if (has_timed_out_) return end_timed_out();
   services_.loop.rewatch(socket_.get(), EPOLLIN);
+  if (is_gone_ && !writer_.has_head()) writer_.abort();  // interrupted before it had one
   writer_.finish();
   if (writer_.was_short() && !is_gone_) {  // without a client the rest was not asked for
     services_.log.error("answer short: the application gave less than its Content-Length",
@@ -440,8 +448,13 @@ void Connection::send_queued() {
 // Nothing was asked for: these are bytes behind the request, which wait in the socket, or the client has left.
 // Edge-triggered for nothing, a socket still tells of errors, each once.
 void Connection::on_ready_while_calling(std::uint32_t events) {
+  if (has_timed_out_) return read();
   if (awaits_room_) return send_queued();
-  if ((events & (EPOLLERR | EPOLLHUP)) != 0U) note_that_client_left();
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0U && !is_gone_) {
+    note_that_client_left();
+    if (services_.raises_on_disconnect && http::is_safe_method(parser_.head().method))
+      services_.dispatcher.interrupt(call_number_, Interruption::client_gone);
+  }
   services_.loop.rewatch(socket_.get(), EPOLLET);
 }
 
@@ -458,11 +471,13 @@ Result<void> Connection::wait_until_sent() {
       services_.loop.rewatch(socket_.get(), EPOLLOUT);
       services_.deadlines.write.arm(*this, services_.loop.now());
       awaits_room_ = true;
+      services_.calls.await_client(call_number_);
       call_.wait();
       awaits_room_ = false;
       disarm();
       services_.loop.rewatch(socket_.get(), EPOLLIN);
     }
+    services_.calls.progress(call_number_, std::chrono::steady_clock::now());
   }
   if (is_gone_) return error_because("the client has left");
   return {};
@@ -499,6 +514,7 @@ void Connection::finish_request() {
   const bool keeps_alive = writer_.keeps_alive() && !is_refused_;
   written_ += queue_.sent();
   queue_.clear();
+  is_interim_cut_ = false;
   // Its end would be the connection's: an orderly one would say that this was all.
   if (writer_.is_broken() && writer_.ends_with_connection()) return cut();
   if (!keeps_alive) return linger();
@@ -517,6 +533,13 @@ void Connection::enter_idle() {
 }
 
 void Connection::log_access() {
+  log_access({.status = has_left_ ? client_left_status : writer_.status(),
+              .head_lines = writer_.head_lines(),
+              .body_bytes = writer_.body_bytes(),
+              .was_complete = queue_.is_empty() && !is_gone_ && !writer_.is_broken()});
+}
+
+void Connection::log_access(const Answered& answered) {
   if (!services_.access.is_on()) return;
   static const http::RequestHead no_head;
   RequestOrigin origin;
@@ -528,15 +551,15 @@ void Connection::log_access() {
       .target = {},
       .version_minor = 1,
       .fields = {},
-      .response_lines = writer_.head_lines(),
-      .status = has_left_ ? client_left_status : writer_.status(),
-      .body_bytes = writer_.body_bytes(),
+      .response_lines = answered.head_lines,
+      .status = answered.status,
+      .body_bytes = answered.body_bytes,
       .began = began_wall_,
       .took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began_),
       .user = origin.user,
       .id = id_.view(),
       .worker = services_.worker_slot,
-      .was_complete = queue_.is_empty() && !is_gone_ && !writer_.is_broken(),
+      .was_complete = answered.was_complete,
   };
   if (has_head_) {
     const http::RequestHead& head = parser_.head();
@@ -562,6 +585,7 @@ void Connection::linger() {
 void Connection::close() {
   if (state_ == State::closed) return;
   if (state_ == State::calling) {
+    if (has_timed_out_) return leave_to_call();
     is_gone_ = true;  // the call ends first
     return call_.resume();
   }
@@ -569,7 +593,7 @@ void Connection::close() {
   state_ = State::closed;
   shared_.free();
   disarm();
-  services_.loop.unwatch(socket_.get());
+  if (socket_.is_open()) services_.loop.unwatch(socket_.get());
   queue_.clear();
   socket_.reset();
   services_.table.bury(*this);
@@ -593,7 +617,8 @@ void Connection::on_deadline() {
       return refuse({408, RefusalReason::head_timeout});
     case State::reading_body:
       return refuse({408, RefusalReason::body_timeout});
-    case State::calling:  // its client reads too slowly
+    case State::calling:  // its client reads too slowly, or the last answer is not fetched
+      if (has_timed_out_) return leave_to_call();
       is_gone_ = true;
       services_.page.count_write_timeout();
       return call_.resume();
@@ -608,6 +633,61 @@ void Connection::on_deadline() {
     case State::closed:
       return;
   }
+}
+
+Connection::RunningRequest Connection::running_request() const {
+  const http::RequestHead& head = parser_.head();
+  return {.method = std::string(head.method), .target = std::string(head.target), .id = std::string(id_.view())};
+}
+
+// By whichever thread leads. The writer and what it has queued are the call's: what they hold is lost with it.
+void Connection::time_out() {
+  STINT_ASSERT(state_ == State::calling && !has_timed_out_);
+  is_gone_ = has_timed_out_ = true;
+  services_.page.count_request();
+  services_.page.count_server_error();
+  services_.page.count_request_timeout();
+  shared_.closing();
+  const std::uint64_t sent = queue_.sent();
+  if (sent == 0 && !is_interim_cut_) return answer_timed_out();
+  // A part of the answer is out, and its head cannot change any more.
+  log_access({.status = writer_.status(), .head_lines = writer_.head_lines(), .body_bytes = sent});
+  net::reset_on_close(socket_.get());
+  leave_to_call();
+}
+
+void Connection::answer_timed_out() {
+  OutputQueue queue;
+  ResponseWriter writer(queue, *this);
+  writer.begin(parser_.head().method, parser_.head().version_minor, false);
+  writer.answer(504, {}, "504 Gateway Timeout (request " + std::string(id_.view()) + ")");
+  writer.finish();
+  const Result<bool> sent = queue.send(socket_.get());
+  const bool is_out = sent.has_value() && *sent;  // the kernel had nothing of ours to send
+  log_access({.status = writer.status(),
+              .head_lines = writer.head_lines(),
+              .body_bytes = writer.body_bytes(),
+              .was_complete = is_out});
+  if (!is_out || ::shutdown(socket_.get(), SHUT_WR) < 0) return leave_to_call();
+  services_.loop.rewatch(socket_.get(), EPOLLIN);
+  services_.deadlines.linger.arm(*this, services_.loop.now());
+}
+
+void Connection::leave_to_call() {
+  disarm();
+  shared_.free();
+  services_.loop.unwatch(socket_.get());
+  socket_.reset();
+}
+
+// The call is over at last.
+void Connection::end_timed_out() {
+  services_.log.info("timed-out call has ended", {{"method", parser_.head().method},
+                                                  {"target", parser_.head().target},
+                                                  {"request", id_.view()},
+                                                  {"took", std::chrono::steady_clock::now() - began_}});
+  state_ = State::lingering;  // its deadline runs
+  if (!socket_.is_open()) close();
 }
 
 void Connection::expect_end() {

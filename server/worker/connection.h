@@ -9,7 +9,7 @@
 //
 // Run by the thread that has the lease of the event loop. While a call runs, the answer (writer_, queue_, what is sent
 // of it) is the call's alone, whichever thread leads; the loop only notes that the client has left, or reads too
-// slowly. Always:
+// slowly; or answers 504 in its stead, and has nothing to do with the call from then on. Always:
 // - Requests of a connection are answered in order; at most one is in the application.
 // - Bytes after a refused request are never read as a request.
 // - What a connection owns while idle is this object and its socket: read buffers are lent (ReadBuffers).
@@ -65,6 +65,18 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   bool hand_over();
   // Its turn has come (Dispatcher). REQUIRES: state waiting.
   void serve_waiting();
+  // Its call takes too long (RunningCalls): the client is answered without it. REQUIRES: state calling.
+  void time_out();
+  // The request of the call that runs, for the log. REQUIRES: state calling.
+  struct RunningRequest {
+    std::string method;
+    std::string target;
+    std::string id;
+  };
+  RunningRequest running_request() const;
+  // The call goes on, and nobody waits for its answer any more.
+  bool has_timed_out() const { return has_timed_out_; }
+  bool is_left_to_call() const { return has_timed_out_ && !socket_.is_open(); }
   void close();
 
   std::size_t slot() const { return slot_; }
@@ -102,11 +114,22 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   Result<bool> send_out();
   void send_queued();
   void on_ready_while_calling(std::uint32_t events);
+  void answer_timed_out();
+  void end_timed_out();
+  void leave_to_call();   // the socket goes before the call is over
   void finish_request();  // all of it is with the kernel
   Result<void> wait_until_sent() override;
   bool is_draining() override;
   void send_interim(std::string_view answer) override;
+  // Of the answer that is done, or given up.
+  struct Answered {
+    int status = 0;
+    std::string_view head_lines;
+    std::uint64_t body_bytes = 0;
+    bool was_complete = false;
+  };
   void log_access();
+  void log_access(const Answered& answered);
 
   void linger();
   void cut();
@@ -133,14 +156,17 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   RequestId id_;
   std::chrono::steady_clock::time_point began_{};
   std::time_t began_wall_{};
-  std::uint64_t read_ = 0;      // bytes taken from the connection, by whichever worker
-  std::uint64_t written_ = 0;   // bytes sent on the connection before the answer at work, by whichever worker
-  std::uint32_t attempts_ = 0;  // workers that died while they were at the request at work
-  bool is_refused_ = false;     // the answer under way is a refusal: close after it
-  bool has_head_ = false;       // parser_.head() is of the request at work
-  bool awaits_room_ = false;    // the call waits until its client has read: the loop sends what is queued
-  bool is_gone_ = false;        // nothing more is sent: the client has left, or reads too slowly
-  bool has_left_ = false;       // the former
+  std::uint64_t read_ = 0;         // bytes taken from the connection, by whichever worker
+  std::uint64_t written_ = 0;      // bytes sent on the connection before the answer at work, by whichever worker
+  std::uint64_t call_number_ = 0;  // Request::number
+  std::uint32_t attempts_ = 0;     // workers that died while they were at the request at work
+  bool is_refused_ = false;        // the answer under way is a refusal: close after it
+  bool has_head_ = false;          // parser_.head() is of the request at work
+  bool awaits_room_ = false;       // the call waits until its client has read: the loop sends what is queued
+  bool is_gone_ = false;           // nothing more is sent: the client has left, or reads too slowly
+  bool has_left_ = false;          // the former
+  bool has_timed_out_ = false;     // its client has been answered without the call, which still runs
+  bool is_interim_cut_ = false;    // the kernel has taken a part of an interim answer
 };
 
 }  // namespace stint::worker

@@ -15,6 +15,7 @@ ConnectionServices::ConnectionServices(const Settings& settings, unsigned slot, 
       forwarded_rules(settings.proxy),
       awaits_proxy_header(settings.proxy.protocol),
       takes_named_files(StaticFiles::takes_named_files(settings.static_roots)),
+      raises_on_disconnect(settings.app.workers.raise_on_disconnect),
       loop(event_loop),
       lease(loop_lease),
       page(status_page),
@@ -24,7 +25,8 @@ ConnectionServices::ConnectionServices(const Settings& settings, unsigned slot, 
       private_memory(memory),
       log(the_log),
       deadlines(settings.http),
-      dispatcher(application, settings, loop_lease, status_page, the_log),
+      calls(event_loop, status_page, settings.app.workers.request_timeout),
+      dispatcher(application, settings, loop_lease, calls, status_page, the_log),
       table(settings.http.max_connections) {
   for (DeadlineList* list :
        {&deadlines.head, &deadlines.body, &deadlines.idle, &deadlines.write, &deadlines.linger, &deadlines.last_idle}) {

@@ -57,6 +57,7 @@ struct ConnectionServices {
   const http::ForwardedRules forwarded_rules;
   const bool awaits_proxy_header;  // at the beginning of every connection
   const bool takes_named_files;    // StaticFiles::takes_named_files
+  const bool raises_on_disconnect;
   EventLoop& loop;
   LoopLease& lease;
   control::StatusPage& page;
@@ -66,6 +67,7 @@ struct ConnectionServices {
   PrivateMemory& private_memory;
   Log& log;
   ConnectionDeadlines deadlines;
+  RunningCalls calls;
   Dispatcher dispatcher;
   ReadBuffers read_buffers;
   RequestIds request_ids;

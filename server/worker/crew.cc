@@ -30,6 +30,7 @@ class SignalsBlocked {
 
 Crew::Crew(EventLoop& loop, CrewWork& work, unsigned callers, std::function<void()> prepare)
     : loop_(loop), work_(work), prepare_(std::move(prepare)) {
+  first_.begin_here();
   for (unsigned i = 1; i < callers; ++i) others_.emplace_back(true);
 }
 
@@ -43,6 +44,7 @@ Result<void> Crew::start() {
     unsigned number = 1;
     for (LoopThread& caller : others_) {
       run("stint-call-" + std::to_string(++number), [this, &caller] {
+        caller.begin_here();
         prepare_();
         lease_.add(caller);
         if (lease_.wait_for_lead(caller)) take_turns(caller);

@@ -4,14 +4,12 @@
 #include "server/worker/connection.h"
 #include "stint/assert.h"
 
-#include <algorithm>
-
 namespace stint::worker {
 
 namespace {
 
 // Says nothing but the id, by which the log tells the rest.
-void answer_failure(const Request& request, ResponseWriter& writer) {
+void answer_500(const Request& request, ResponseWriter& writer) {
   writer.answer(500, {}, "500 Internal Server Error (request " + std::string(request.id) + ")");
 }
 
@@ -22,13 +20,15 @@ bool Dispatcher::can_start(std::string_view path) const {
   return may_call || path == "*" || static_files_.has(path);
 }
 
-void Dispatcher::dispatch(const Request& request, ResponseWriter& writer, LoopLease::Call& call, TimePoint now) {
+void Dispatcher::dispatch(const Exchange& exchange) {
+  const Request& request = exchange.request;
+  ResponseWriter& writer = exchange.writer;
   if (request.path == "*") return writer.answer(200);  // OPTIONS *: about the server, not about a resource
   if (static_files_.answer(request, writer)) return;
-  if (mount_.empty()) return call_application(request, writer, call, now);
+  if (mount_.empty()) return call_application(request, exchange);
   std::string script_name;
   const std::optional<Request> below = below_mount(request, script_name);
-  below ? call_application(*below, writer, call, now) : writer.answer(404);
+  below ? call_application(*below, exchange) : writer.answer(404);
 }
 
 // "/shop" has "/shop" and "/shop/…" below it, not "/shops" (RFC 3875 §4.1.13).
@@ -45,30 +45,19 @@ std::optional<Request> Dispatcher::below_mount(const Request& request, std::stri
   return below;
 }
 
-void Dispatcher::begin_call(TimePoint now) {
-  running_.push_back(now);
-  tell_calls();
-}
-
-void Dispatcher::end_call(TimePoint began) {
-  running_.erase(std::find(running_.begin(), running_.end(), began));
-  tell_calls();
-}
-
-void Dispatcher::tell_calls() {
-  if (running_.empty()) return page_.set_idle();
-  page_.set_busy(running_.front(), static_cast<std::uint32_t>(running_.size()));
-}
-
-void Dispatcher::call_application(const Request& request, ResponseWriter& writer, LoopLease::Call& call,
-                                  TimePoint now) {
+void Dispatcher::call_application(const Request& request, const Exchange& exchange) {
   STINT_ASSERT(lease_.holder().calls_application);
-  begin_call(now);
-  call.begin(now);
+  ResponseWriter& writer = exchange.writer;
+  calls_.begin(request.number, exchange.connection, lease_.holder().id(), exchange.now);
+  exchange.call.begin(exchange.now);
   // From here on other threads may have the loop, and all that it guards; the connection's answer is this call's.
   const std::optional<ApplicationFailure> failure = application_.call(request, writer);
-  call.end();
-  end_call(now);
+  exchange.call.end();
+  calls_.end(request.number);
+  if (exchange.connection.has_timed_out()) {
+    if (failure) tell_of_failure(*failure, request, "nothing; its client has had its 504");
+    return;
+  }
   if (writer.was_cut()) {
     log_.warning("answer cut: the application gave more than its Content-Length",
                  {{"method", request.method}, {"target", request.target}, {"request", request.id}});
@@ -77,22 +66,26 @@ void Dispatcher::call_application(const Request& request, ResponseWriter& writer
     log_.warning("hop-by-hop header fields of the application dropped",
                  {{"count", writer.dropped_hop_by_hop()}, {"target", request.target}, {"request", request.id}});
   }
-  if (failure) return tell_of_failure(*failure, request, writer);
+  if (failure) return answer_failure(*failure, request, writer);
   if (writer.names_file()) send_named_file(request, writer);
 }
 
-void Dispatcher::tell_of_failure(const ApplicationFailure& failure, const Request& request, ResponseWriter& writer) {
+void Dispatcher::tell_of_failure(const ApplicationFailure& failure, const Request& request, std::string_view next) {
   page_.count_failure();
   log_.write(LogLevel::error, "application failed",
              {{"error", failure.summary},
               {"method", request.method},
               {"target", request.target},
               {"request", request.id},
-              {"next", writer.has_sent_head() ? "the answer is cut" : "500 to the client"}},
+              {"next", next}},
              failure.traceback);
+}
+
+void Dispatcher::answer_failure(const ApplicationFailure& failure, const Request& request, ResponseWriter& writer) {
+  tell_of_failure(failure, request, writer.has_sent_head() ? "the answer is cut" : "500 to the client");
   if (writer.has_sent_head()) return writer.abort();
   if (shows_errors_) return writer.answer_page(500, http::error_page(request, failure.summary, failure.traceback));
-  answer_failure(request, writer);
+  answer_500(request, writer);
 }
 
 void Dispatcher::send_named_file(const Request& request, ResponseWriter& writer) {
@@ -102,7 +95,7 @@ void Dispatcher::send_named_file(const Request& request, ResponseWriter& writer)
                                                         {"target", request.target},
                                                         {"request", request.id},
                                                         {"next", "500 to the client"}});
-  answer_failure(request, writer);
+  answer_500(request, writer);
 }
 
 void Dispatcher::serve_waiting() {

@@ -8,6 +8,7 @@
 #include "server/control/status_page.h"
 #include "server/worker/loop_lease.h"
 #include "server/worker/response_writer.h"
+#include "server/worker/running_calls.h"
 #include "server/worker/static_files.h"
 #include "stint/application.h"
 #include "stint/log.h"
@@ -18,7 +19,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace stint::worker {
 
@@ -26,9 +26,11 @@ class Connection;
 
 class Dispatcher {
  public:
-  Dispatcher(Application& application, const Settings& settings, LoopLease& lease, control::StatusPage& page, Log& log)
+  Dispatcher(Application& application, const Settings& settings, LoopLease& lease, RunningCalls& calls,
+             control::StatusPage& page, Log& log)
       : application_(application),
         lease_(lease),
+        calls_(calls),
         mount_(settings.app.mount),
         shows_errors_(settings.app.show_errors),
         static_files_(settings.static_roots),
@@ -37,9 +39,16 @@ class Dispatcher {
 
   // A request for this path can be answered now, on this thread; else it has to queue.
   bool can_start(std::string_view path) const;
-  // Puts a whole answer into the writer, or a visibly broken one. `now`: when the request began. `call` is the
-  // connection's. REQUIRES: can_start(), or that it was its turn.
-  void dispatch(const Request& request, ResponseWriter& writer, LoopLease::Call& call, TimePoint now);
+  // Puts a whole answer into the writer, or a visibly broken one. `now`: when the request began. `writer` and `call`
+  // are the connection's. REQUIRES: can_start(), or that it was its turn.
+  struct Exchange {
+    const Request& request;
+    ResponseWriter& writer;
+    LoopLease::Call& call;
+    Connection& connection;
+    TimePoint now;
+  };
+  void dispatch(const Exchange& exchange);
 
   void enqueue(Connection& connection) { waiting_.push_back(&connection); }
   void forget(Connection& connection) { std::erase(waiting_, &connection); }
@@ -60,28 +69,27 @@ class Dispatcher {
    private:
     Dispatcher& dispatcher_;
   };
+  void interrupt(std::uint64_t call, Interruption why) { application_.interrupt(call, why); }
   // Lets the application free what it holds for answers that have been sent, when this thread calls it.
   void tidy(TimePoint now);
 
  private:
   // The request as an application below app.mount sees it; nothing when it is not for it.
   std::optional<Request> below_mount(const Request& request, std::string& script_name) const;
-  void call_application(const Request& request, ResponseWriter& writer, LoopLease::Call& call, TimePoint now);
-  void begin_call(TimePoint now);
-  void end_call(TimePoint began);
-  void tell_calls();  // on the status page
-  void tell_of_failure(const ApplicationFailure& failure, const Request& request, ResponseWriter& writer);
+  void call_application(const Request& request, const Exchange& exchange);
+  void tell_of_failure(const ApplicationFailure& failure, const Request& request, std::string_view next);
+  void answer_failure(const ApplicationFailure& failure, const Request& request, ResponseWriter& writer);
   void send_named_file(const Request& request, ResponseWriter& writer);
 
   Application& application_;
   LoopLease& lease_;
+  RunningCalls& calls_;
   const std::string& mount_;
   const bool shows_errors_;
   StaticFiles static_files_;
   control::StatusPage& page_;
   Log& log_;
   std::deque<Connection*> waiting_;
-  std::vector<TimePoint> running_;  // when the calls began that run now, the oldest first
   bool defers_ = false;
 };
 

@@ -1,5 +1,7 @@
 #include "server/worker/drain.h"
 
+#include <algorithm>
+
 namespace stint::worker {
 
 void Drain::begin(bool is_stopping, bool takes_waiting) {
@@ -15,6 +17,14 @@ void Drain::begin(bool is_stopping, bool takes_waiting) {
   if (services_.is_stopping) return;
   services_.is_stopping = true;
   services_.table.for_each([](Connection& connection) { connection.expect_end(); });
+}
+
+bool Drain::waits_for_lost_calls() const {
+  const std::size_t open = services_.table.open();
+  if (!services_.is_draining || waits_for_timed_out_ || open == 0 || open != services_.calls.timed_out()) return false;
+  const auto& calls = services_.calls.all();
+  return std::all_of(calls.begin(), calls.end(),
+                     [](const RunningCall& call) { return call.connection->is_left_to_call(); });
 }
 
 void Drain::hand_over_all() {

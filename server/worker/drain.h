@@ -14,8 +14,9 @@ namespace stint::worker {
 
 class Drain final : private Timed {
  public:
-  Drain(ConnectionServices& services, Acceptor& acceptor, std::chrono::milliseconds timeout)
-      : services_(services), acceptor_(acceptor), limit_(timeout) {
+  // `waits_for_timed_out`: for the calls too that have been answered without.
+  Drain(ConnectionServices& services, Acceptor& acceptor, std::chrono::milliseconds timeout, bool waits_for_timed_out)
+      : services_(services), acceptor_(acceptor), waits_for_timed_out_(waits_for_timed_out), limit_(timeout) {
     services_.loop.add(limit_);
     services_.loop.add(retrying_);
   }
@@ -26,6 +27,8 @@ class Drain final : private Timed {
   void begin(bool is_stopping, bool takes_waiting = false);
   bool has_begun() const { return services_.is_draining; }
   bool is_over() const { return services_.is_draining && services_.table.is_empty(); }
+  // Nothing is left but calls that have timed out. (Those that are interrupted are given the time to end.)
+  bool waits_for_lost_calls() const;
 
  private:
   // Tries the inbox again after it was full.
@@ -40,6 +43,7 @@ class Drain final : private Timed {
 
   ConnectionServices& services_;
   Acceptor& acceptor_;
+  const bool waits_for_timed_out_;
   DeadlineList limit_;
   DeadlineList retrying_{std::chrono::milliseconds(5)};
   Retry retry_{*this};

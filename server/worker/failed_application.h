@@ -12,6 +12,7 @@ class FailedApplication final : public Application {
   explicit FailedApplication(const LoadFailure& failure) : failure_{failure.summary, failure.traceback} {}
 
   std::optional<ApplicationFailure> call(const Request&, ResponseSink&) override { return failure_; }
+  void interrupt(std::uint64_t, Interruption) override {}
   void prepare_thread() override {}
   void tidy() override {}
 

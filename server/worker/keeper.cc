@@ -1,6 +1,7 @@
 #include "server/worker/keeper.h"
 
 #include "server/control/inbox.h"
+#include "server/http/method.h"
 #include "server/net/byte_counts.h"
 #include "server/net/reset.h"
 #include "stint/unique_fd.h"
@@ -106,11 +107,8 @@ class Relief {
 
   bool may_retry(const ConnectionSlot& slot) const {
     if (!inheritance_.retries_interrupted || verdict_ != Verdict::died || slot.attempts > 0) return false;
-    return is_intact(slot) && is_safe(control::request_line_of({slot.bytes.data(), slot.head_length}).method);
+    return is_intact(slot) && http::is_safe_method(control::request_line_of({slot.bytes.data(), slot.head_length}).method);
   }
-
-  // RFC 9110 §9.2.1.
-  static bool is_safe(std::string_view method) { return method == "GET" || method == "HEAD" || method == "OPTIONS"; }
 
   // Together with others, unless there is more to tell about it than a socket tells.
   void put_idle_later(const ConnectionSlot& slot) {

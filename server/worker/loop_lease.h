@@ -23,6 +23,9 @@
 #include "server/worker/event_loop.h"
 #include "stint/worker_report.h"
 
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -47,8 +50,13 @@ class LoopThread {
 
   const bool calls_application;  // false: it only leads, while those who do are inside calls
 
+  // The kernel's number of it; 0 until it has begun.
+  pid_t id() const { return id_; }
+  void begin_here() { id_ = ::gettid(); }
+
  private:
   friend class LoopLease;
+  pid_t id_ = 0;
   std::condition_variable granted_;
   bool has_been_granted_ = false;
 };

@@ -139,7 +139,16 @@ Result<void> Worker::start_serving() {
   acceptor_ =
       std::make_unique<Acceptor>(std::move(listeners), std::move(inheritance_.inbox_take), *idle_workers_, *services_);
   balance_ = std::make_unique<Balance>(*services_, *acceptor_, *idle_workers_);
-  drain_ = std::make_unique<Drain>(*services_, *acceptor_, settings_.app.recycle.drain_timeout);
+  drain_ = std::make_unique<Drain>(*services_, *acceptor_, settings_.app.recycle.drain_timeout,
+                                   settings_.app.workers.raise_on_timeout);
+
+  if (Result<std::unique_ptr<Tracer>> tracer = Tracer::make(*loop_, *runtime_.runtime); tracer.has_value()) {
+    tracer_ = std::move(*tracer);
+  } else {
+    log_.warning("no stacks of running requests", {{"error", tracer.error().text()}, {"next", "serving without"}});
+  }
+  request_timeouts_ =
+      std::make_unique<RequestTimeouts>(*services_, tracer_.get(), settings_.app.workers.raise_on_timeout);
 
   loop_->add(ticking_);
   tick();
@@ -164,6 +173,7 @@ void Worker::serve_waiting() {
   balance_->look();
   if (std::exchange(shall_tidy_, false)) services_->dispatcher.tidy(std::chrono::steady_clock::now());
   services_->table.empty_graveyard();
+  if (drain_->waits_for_lost_calls()) leave_calls_behind();
   if (const std::size_t open = services_->table.open(); open != published_connections_) {
     published_connections_ = open;
     page_->set_connections(static_cast<std::uint32_t>(open));
@@ -220,6 +230,22 @@ void Worker::on_signal() {
       !::read(signal_watcher_.fd, &count, sizeof count));  // resets it; fails only when it is reset already
   if (!has_supervisor_ || drain_->has_begun()) return drain_->begin(true);
   tell(control::RecycleWanted{"signal"});
+}
+
+// All that is left are calls whose clients have had their 504. They may never return, and the main thread may be inside
+// one of them, so there is nobody to run Python's exit handlers: whoever leads ends the process.
+void Worker::leave_calls_behind() {
+  for (const RunningCall& call : services_->calls.all()) {
+    const Connection::RunningRequest request = call.connection->running_request();
+    log_.warning("ending in the middle of a timed-out call", {{"method", request.method},
+                                                              {"target", request.target},
+                                                              {"request", request.id},
+                                                              {"age", std::chrono::steady_clock::now() - call.began},
+                                                              {"next", "exit without Python's exit handlers"}});
+  }
+  tell(control::Drained{});
+  access_->flush();
+  ::_exit(0);
 }
 
 void Worker::tick() {

@@ -23,6 +23,8 @@
 #include "server/worker/drain.h"
 #include "server/worker/event_loop.h"
 #include "server/worker/private_memory.h"
+#include "server/worker/request_timeouts.h"
+#include "server/worker/tracer.h"
 #include "stint/log.h"
 #include "stint/runtime.h"
 #include "stint/settings.h"
@@ -76,6 +78,7 @@ class Worker final : private CrewWork {
   void on_supervisor_gone();
   void on_signal();
   void tick();
+  [[noreturn]] void leave_calls_behind();
   bool has_waiting() override { return services_->dispatcher.has_waiting(); }
   void serve_waiting() override;
   bool is_over() override { return drain_->is_over(); }
@@ -104,6 +107,8 @@ class Worker final : private CrewWork {
   std::unique_ptr<Acceptor> acceptor_;
   std::unique_ptr<Balance> balance_;
   std::unique_ptr<Drain> drain_;
+  std::unique_ptr<Tracer> tracer_;  // null: the runtime cannot tell stacks
+  std::unique_ptr<RequestTimeouts> request_timeouts_;
 
   ChannelWatcher channel_watcher_{*this};
   SignalWatcher signal_watcher_{*this};

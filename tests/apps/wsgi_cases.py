@@ -727,3 +727,44 @@ def early_hints(environ, start_response):
     start_response("200 OK", TEXT)
     yield "\n".join(said).encode("ascii", "backslashreplace")
     yield ("\n" + raised_by(lambda: hints([]))).encode()
+
+
+def computes_for_ever(environ, start_response):
+    """Until it is interrupted; says so and what by, in the way that the query names."""
+    way = environ["QUERY_STRING"]
+    kept["runs"] = True
+    said = []
+    try:
+        while True:
+            sum(range(100))
+    except BaseException as interruption:
+        said.append(f"{type(interruption).__module__}.{type(interruption).__name__} "
+                    f"{isinstance(interruption, Exception)}")
+        if way == "raise":
+            raise
+        if way == "raise_another":
+            raise ValueError("while being interrupted")
+    start_response("200 OK", TEXT)
+    return [said[0].encode()]
+
+
+def closes_slowly(environ, start_response):
+    """Its close() runs Python code for a while; nothing may interrupt that."""
+    class Answer:
+        def __iter__(self):
+            yield b"given"
+
+        def close(self):
+            kept["runs"] = True
+            for _ in range(200_000):
+                pass
+            kept["closed"] = True
+
+    kept.pop("closed", None)
+    start_response("200 OK", TEXT)
+    return Answer()
+
+
+def what_runs(environ, start_response):
+    start_response("200 OK", TEXT)
+    return [repr((kept.pop("runs", False), kept.get("closed", False))).encode()]

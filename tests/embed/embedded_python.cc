@@ -84,6 +84,7 @@ std::optional<ApplicationFailure> call(Application& application, const TestReque
   request.scheme = given.scheme;
   request.id = given.id;
   request.was_interrupted = given.was_interrupted;
+  request.number = given.number;
   sink.method = given.method;
   return application.call(request, sink);
 }

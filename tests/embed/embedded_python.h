@@ -62,6 +62,7 @@ struct TestRequest {
   std::string id = "request-1";
   Endpoints endpoints{"192.0.2.7", "51234", "127.0.0.1", "8000"};
   bool was_interrupted = false;
+  std::uint64_t number = 0;
 };
 
 // Calls a loaded application with `request`, or `GET /?query`, and a sink.

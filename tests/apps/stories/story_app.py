@@ -48,6 +48,19 @@ def until(environ, query):
     return b"it is there\n"
 
 
+def interruptible(environ, query):
+    """Computes until an exception ends it, whose name it writes into the file `file`."""
+    if "touch" in query:
+        with open(query["touch"], "w"):
+            pass
+    try:
+        while True:
+            sum(range(100))
+    finally:
+        with open(query["file"], "w") as file:
+            file.write(sys.exc_info()[0].__name__)
+
+
 def slow_once(environ, query):
     """Slow for the worker that comes first: the next one finds the file `started`."""
     if not os.path.exists(query["started"]):
@@ -177,8 +190,13 @@ def start_threads(environ, query):
 
 
 def stuck(environ, query):
-    """Hangs for `seconds` in C code that keeps the GIL, so that no thread of Python's can run."""
-    ctypes.PyDLL(None).usleep(int(float(query["seconds"]) * 1e6))
+    """Hangs for `seconds` in C code that keeps the GIL, so that no thread of Python's can run; signals do not end it."""
+    c = ctypes.PyDLL(None)
+    timer = c.timerfd_create(time.CLOCK_MONOTONIC, 0)
+    seconds = (ctypes.c_long * 4)(0, 0, int(query["seconds"]), 0)  # struct itimerspec: interval, value
+    c.timerfd_settime(timer, 0, seconds, None)
+    c.read(timer, ctypes.create_string_buffer(8), 8)  # the kernel restarts it (SA_RESTART, signal(7))
+    os.close(timer)
     return b"came back\n"
 
 
@@ -233,6 +251,7 @@ pages = {
     "/open": open_files,
     "/threads": start_threads,
     "/stuck": stuck,
+    "/interruptible": interruptible,
     "/process": process,
     "/read": read,
 }
@@ -256,6 +275,14 @@ def stepwise(until):
     while not os.path.exists(until):
         time.sleep(0.005)
     yield b"second\n"
+
+
+def trickle(until):
+    """A part every fifth of a second, until the file `until` is there."""
+    while not os.path.exists(until):
+        yield b"on\n"
+        time.sleep(0.2)
+    yield b"complete\n"
 
 
 def acknowledged(file):
@@ -302,6 +329,9 @@ def application(environ, start_response):
     if path == "/stepwise":
         start_response("200 OK", head)
         return stepwise(query["until"])
+    if path == "/trickle":
+        start_response("200 OK", head)
+        return trickle(query["until"])
     if path == "/acknowledged":
         start_response("200 OK", head)
         return acknowledged(query["file"])

@@ -29,6 +29,8 @@ Settings far_from_defaults() {
                    .threads = 3,
                    .startup_timeout = 1500ms,
                    .request_timeout = 1h,
+                   .raise_on_timeout = true,
+                   .raise_on_disconnect = true,
                    .start = StartMode::fork};
   s.app.recycle = {.max_requests = 10'000,
                    .max_rss = 300_MiB,

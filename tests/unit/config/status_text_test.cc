@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 const char* const status = R"({"version": "0.1", "pid": 42, "uptime_s": 4321, "state": "serving",
   "listen": ["127.0.0.1:8000"], "supervisor": {"rss_bytes": 4194304},
   "pool": {"name": "site", "generation": 1, "count": 2, "recycled": {"max_rss": 7, "reload": 2}, "restarts": 4,
-    "totals": {"requests": 90, "failures": 1, "clients_gone": 3, "idle_timeouts": 5, "write_timeouts": 0, "times_full": 1,
+    "totals": {"requests": 90, "failures": 1, "clients_gone": 3, "idle_timeouts": 5, "write_timeouts": 0, "request_timeouts": 0, "times_full": 1,
                "dropped_fields": 0, "refused": {"bare_lf": 2, "head_timeout": 4}},
     "zygotes": [{"pid": 41, "generation": 1, "state": "ready"}],
     "workers": [

@@ -41,7 +41,7 @@ TEST_CASE("what a worker writes is read in another process", "[control]") {
     mine->count_dropped_fields(5);
     for (const bool is_full : {true, true, false, true}) mine->set_full(is_full);
     mine->set_connections(7);
-    mine->set_busy(since, 3);
+    mine->set_calls(3, since);
     mine->set_private_memory(40_MiB);
     ::_exit(0);
   }
@@ -71,9 +71,9 @@ TEST_CASE("idle ends busy", "[control]") {
   REQUIRE(file.has_value());
   auto page = StatusPage::map(file->get());
   REQUIRE(page.has_value());
-  page->set_busy(std::chrono::steady_clock::now(), 1);
+  page->set_calls(1, std::chrono::steady_clock::now());
   CHECK(page->report().is_busy);
-  page->set_idle();
+  page->set_calls(0, std::nullopt);
   CHECK_FALSE(page->report().is_busy);
   CHECK(page->report().calls == 0);
 }

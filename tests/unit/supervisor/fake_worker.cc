@@ -99,7 +99,7 @@ int main(int count, char** arguments) {
   if (behaviour.starts_with("keep ")) {
     start_keeper(*table, behaviour.c_str() + 5);
     begin_request(table->slot(0));
-    page->set_busy(std::chrono::steady_clock::now(), 1);
+    page->set_calls(1, std::chrono::steady_clock::now());
   }
   if (!channel.send(Warming{})) return 2;
   if (!channel.send(Ready{{}, std::string(settings, size < 0 ? 0 : static_cast<std::size_t>(size))})) return 2;

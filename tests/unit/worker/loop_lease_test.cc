@@ -14,21 +14,6 @@ namespace {
 constexpr std::string_view get_a = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 constexpr std::string_view get_b = "GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
 
-// A call that lasts until somebody says that it may end; false: nobody did.
-class LongCall {
- public:
-  bool run() {
-    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(15);
-    is_running = true;
-    while (!may_end && std::chrono::steady_clock::now() < give_up)
-      std::this_thread::sleep_for(std::chrono::microseconds(200));
-    is_running = false;
-    return may_end;
-  }
-  std::atomic<bool> may_end{false};
-  std::atomic<bool> is_running{false};
-};
-
 }  // namespace
 
 TEST_CASE("while a call lasts, others are read, refused and timed out, and their requests wait (issue 7)", "[worker]") {

@@ -16,6 +16,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace stint::test {
@@ -32,6 +33,7 @@ class FakeApplication final : public Application {
     ++calls;
     return behave(request, sink);
   }
+  void interrupt(std::uint64_t call, Interruption why) override { interrupted.emplace_back(call, why); }
   void prepare_thread() override { ++prepared; }
   void tidy() override {}
 
@@ -43,8 +45,24 @@ class FakeApplication final : public Application {
   }
 
   Call behave = [](const Request& request, ResponseSink& sink) { return say(sink, request.path); };
+  std::vector<std::pair<std::uint64_t, Interruption>> interrupted;
   std::atomic<int> calls{0};
   std::atomic<unsigned> prepared{0};
+};
+
+// A call that lasts until somebody says that it may end; false: nobody did.
+class LongCall {
+ public:
+  bool run() {
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(15);
+    is_running = true;
+    while (!may_end && std::chrono::steady_clock::now() < give_up)
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    is_running = false;
+    return may_end;
+  }
+  std::atomic<bool> may_end{false};
+  std::atomic<bool> is_running{false};
 };
 
 struct SilentLog final : Log {

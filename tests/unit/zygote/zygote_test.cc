@@ -26,6 +26,7 @@ struct FakeRuntime final : Runtime {
 
   std::unique_ptr<Application> load(std::vector<StartStep>&, LoadFailure&) override { return nullptr; }
   void shut_down() override {}
+  Result<ThreadProbe> probe_threads(int, int) override { return error_because("none"); }
   void settle_for_forks() override {}
   std::vector<NamedThread> threads() override { return {}; }
   pid_t fork(unsigned slot, const std::function<pid_t()>& fork) override {

@@ -366,6 +366,10 @@ struct Run {
   int operator()(const cli::Upgrade& command) const {
     return with_server(command.server, [&](const std::string& path) { return cli::run_upgrade(path, command.waits); });
   }
+  int operator()(const cli::Trace& command) const {
+    return with_server(command.server,
+                       [&](const std::string& path) { return cli::run_trace(path, command.slot, command.is_json); });
+  }
   int operator()(const cli::Stop& command) const {
     return with_server(command.server, [&](const std::string& path) { return cli::run_stop(path, command.waits); });
   }

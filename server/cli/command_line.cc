@@ -221,11 +221,12 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
   CLI::App* upgrade =
       app.add_subcommand("upgrade", "Go on with the new program in Stint's file, then with new workers");
   CLI::App* recycle = app.add_subcommand("recycle", "Replace one worker, or all of them one by one");
+  CLI::App* trace = app.add_subcommand("trace", "The Python stacks of the requests that run");
   CLI::App* stop = app.add_subcommand("stop", "Finish what runs and stop the server");
   for (CLI::App* command : {serve, check, show}) add_settings_options(*command, settings);
-  for (CLI::App* command : {status, top, recycle, reload, upgrade, stop}) add_server_options(*command, server);
+  for (CLI::App* command : {status, top, recycle, reload, upgrade, trace, stop}) add_server_options(*command, server);
   bool is_json = false;
-  status->add_flag("--json", is_json, "As JSON");
+  for (CLI::App* command : {status, trace}) command->add_flag("--json", is_json, "As JSON");
   bool waits = false;
   stop->add_flag("--wait", waits, "Return when the server has gone");
   bool only_settings = false;
@@ -233,9 +234,11 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
   upgrade->add_flag("--wait", waits, "Return when its workers serve (0), or it has failed (1)");
   reload->add_flag("--settings", only_settings, "Settings only: what costs nothing is taken up without new workers");
   unsigned slot = 0;
-  recycle->add_option("slot", slot, "The worker's place in the pool: 1, 2, …")
-      ->type_name("SLOT")
-      ->check(CLI::Range(1u, 1024u));
+  for (CLI::App* command : {recycle, trace}) {
+    command->add_option("slot", slot, "The worker's place in the pool: 1, 2, …")
+        ->type_name("SLOT")
+        ->check(CLI::Range(1u, 1024u));
+  }
 
   try {
     app.parse(words_for_cli11(arguments));
@@ -260,11 +263,11 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
   if (schema->parsed()) return ConfigSchema{};
   if (status->parsed()) return Status{server_arguments(*status, server), is_json};
   if (top->parsed()) return Top{server_arguments(*top, server)};
-  if (recycle->parsed()) {
-    Recycle asked{server_arguments(*recycle, server), std::nullopt};
-    if (recycle->count("slot")) asked.slot = slot;
-    return asked;
-  }
+  const auto slot_of = [&](const CLI::App& command) {
+    return command.count("slot") > 0 ? std::optional(slot) : std::nullopt;
+  };
+  if (recycle->parsed()) return Recycle{server_arguments(*recycle, server), slot_of(*recycle)};
+  if (trace->parsed()) return Trace{server_arguments(*trace, server), slot_of(*trace), is_json};
   if (reload->parsed()) return Reload{server_arguments(*reload, server), only_settings, waits};
   if (upgrade->parsed()) return Upgrade{server_arguments(*upgrade, server), waits};
   if (stop->parsed()) return Stop{server_arguments(*stop, server), waits};

@@ -53,6 +53,11 @@ struct Upgrade {
   ServerArguments server;
   bool waits = false;  // until the new program's workers serve, or it has failed
 };
+struct Trace {
+  ServerArguments server;
+  std::optional<unsigned> slot;  // none: every worker
+  bool is_json = false;
+};
 struct Stop {
   ServerArguments server;
   bool waits = false;  // until the server has gone
@@ -88,7 +93,7 @@ struct UsageError {  // to standard error, exit 2
 };
 
 using Command = std::variant<Serve, Check, ConfigShow, ConfigDefault, ConfigSchema, Status, Top, Recycle, Reload,
-                             Upgrade, Stop, Worker, Zygote, Rehearse, Resume, Return, Version, Help, UsageError>;
+                             Upgrade, Trace, Stop, Worker, Zygote, Rehearse, Resume, Return, Version, Help, UsageError>;
 
 // `arguments` without argv[0].
 Command parse_command_line(const std::vector<std::string>& arguments);

@@ -162,6 +162,21 @@ int run_upgrade(const std::string& path, bool wait) {
   return answer ? tell_of_reload(path, *answer, wait) : fail(answer.error().text());
 }
 
+int run_trace(const std::string& path, std::optional<unsigned> slot, bool json) {
+  const auto answer = ask(path, control::TraceCommand{slot});
+  if (!answer) return fail(answer.error().text());
+  if (json) {
+    std::printf("%s\n", answer->text.c_str());
+    return 0;
+  }
+  try {
+    std::fputs(trace_text(answer->object).c_str(), stdout);
+    return 0;
+  } catch (const std::exception& exception) {
+    return fail(std::string("the server's answer lacks something: ") + exception.what());
+  }
+}
+
 int run_stop(const std::string& path, bool wait) {
   const auto answer = ask(path, control::StopCommand{});
   if (!answer) return fail(answer.error().text());

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
+#include <sstream>
 #include <string_view>
 #include <vector>
 
@@ -161,6 +162,27 @@ std::string reload_text(const json::object& reload) {
   }
   return text + generation + " serves: started " + text_of(reload.at("started")) + " in " +
          text_of(reload.at("took_ms")) + "ms" + steps + "\n";
+}
+
+std::string trace_text(const json::object& trace) {
+  std::string text;
+  for (const json::value& value : trace.at("workers").as_array()) {
+    const json::object& worker = value.as_object();
+    const json::array& calls = worker.at("calls").as_array();
+    text += "worker " + text_of(worker.at("slot")) + "  pid " + text_of(worker.at("pid")) + "  " +
+            generation_text(worker.at("generation"));
+    text += !worker.at("has_answered").as_bool() ? ": does not answer\n" : calls.empty() ? ": nothing runs\n" : "\n";
+    for (const json::value& entry : calls) {
+      const json::object& call = entry.as_object();
+      text += "  " + text_of(call.at("method")) + " " + text_of(call.at("target")) + "  " + text_of(call.at("ms")) +
+              "ms  request " + text_of(call.at("request")) + "  thread " + text_of(call.at("thread")) +
+              "; the GIL is " + text_of(call.at("lock")) + "\n";
+      std::istringstream lines(text_of(call.at("stack")));
+      for (std::string line; std::getline(lines, line);) text += "    " + line + "\n";
+      if (call.at("stack").as_string().empty()) text += "    its thread does not answer\n";
+    }
+  }
+  return text;
 }
 
 std::string status_text(const json::object& status, std::chrono::milliseconds shown_from) {

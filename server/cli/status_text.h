@@ -1,4 +1,5 @@
-// A running server's status as people read it: what the server says in JSON, as text of several lines. Pure.
+// A running server's status, and its requests' stacks, as people read them: what the server says in JSON, as text of
+// several lines. Pure.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -14,6 +15,9 @@ std::string status_text(const boost::json::object& status, std::chrono::millisec
 
 // What became of a reload ("reload" of the status): what changed, and which generation serves. Throws likewise.
 std::string reload_text(const boost::json::object& reload);
+
+// What the workers' running requests do (`stint trace`). Throws likewise.
+std::string trace_text(const boost::json::object& trace);
 
 std::string text_of(const boost::json::value& value);  // of a string or number; "-" for anything else
 

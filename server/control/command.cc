@@ -24,8 +24,24 @@ std::string encode_command(const Command& command) {
     object["command"] = "reload";
     object["only_settings"] = reload->only_settings;
   }
+  if (const auto* trace = std::get_if<TraceCommand>(&command)) {
+    object["command"] = "trace";
+    if (trace->slot) object["slot"] = *trace->slot;
+  }
   return json::serialize(object);
 }
+
+namespace {
+
+Result<std::optional<unsigned>> slot_in(const json::object& object) {
+  const json::value* slot = object.if_contains("slot");
+  if (slot == nullptr || slot->is_null()) return std::optional<unsigned>();
+  if (!slot->is_int64() || slot->get_int64() < 1 || slot->get_int64() > 1'000'000)
+    return error_because("'slot' is a number from 1 on");
+  return std::optional(static_cast<unsigned>(slot->get_int64()));
+}
+
+}  // namespace
 
 Result<Command> decode_command(std::string_view text) {
   boost::system::error_code code;
@@ -48,16 +64,15 @@ Result<Command> decode_command(std::string_view text) {
     return Command(reload);
   }
   if (word == "recycle") {
-    RecycleCommand recycle;
-    if (const json::value* slot = object.if_contains("slot"); slot != nullptr && !slot->is_null()) {
-      if (!slot->is_int64() || slot->get_int64() < 1 || slot->get_int64() > 1'000'000)
-        return error_because("'slot' is a number from 1 on");
-      recycle.slot = static_cast<unsigned>(slot->get_int64());
-    }
-    return Command(recycle);
+    const auto slot = slot_in(object);
+    return slot ? Result<Command>(RecycleCommand{*slot}) : slot.error();
+  }
+  if (word == "trace") {
+    const auto slot = slot_in(object);
+    return slot ? Result<Command>(TraceCommand{*slot}) : slot.error();
   }
   return error_because("unknown command '" + std::string(word) +
-                       "'; there are status, recycle, reload, upgrade and stop");
+                       "'; there are status, recycle, reload, upgrade, trace and stop");
 }
 
 }  // namespace stint::control

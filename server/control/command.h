@@ -19,9 +19,12 @@ struct ReloadCommand {
   bool only_settings = false;  // what costs nothing is taken up without a new generation
 };
 struct UpgradeCommand {};
+struct TraceCommand {
+  std::optional<unsigned> slot;  // nullopt: all
+};
 struct StopCommand {};
 
-using Command = std::variant<StatusCommand, RecycleCommand, ReloadCommand, UpgradeCommand, StopCommand>;
+using Command = std::variant<StatusCommand, RecycleCommand, ReloadCommand, UpgradeCommand, TraceCommand, StopCommand>;
 
 std::string encode_command(const Command& command);
 Result<Command> decode_command(std::string_view text);

@@ -71,6 +71,19 @@ json::object fields_of(const Message& message) {
             return json::object{{"is", "fork"}, {"slot", fork.slot}, {"listeners", fork.listeners}};
           },
           [](const Forked&) { return json::object{{"is", "forked"}}; },
+          [](const Trace& trace) { return json::object{{"is", "trace"}, {"number", trace.number}}; },
+          [](const CallTrace& call) {
+            return json::object{{"is", "call_trace"},
+                                {"trace", call.trace},
+                                {"method", wire_text(call.method, max_word)},
+                                {"target", wire_text(call.target, max_line)},
+                                {"request", wire_text(call.request, max_word)},
+                                {"age", static_cast<std::int64_t>(call.age.count())},
+                                {"thread", call.thread},
+                                {"lock", wire_text(call.lock, max_line)},
+                                {"stack", wire_text(call.stack, max_traceback)}};
+          },
+          [](const TraceDone& done) { return json::object{{"is", "trace_done"}, {"trace", done.trace}}; },
       },
       message);
 }
@@ -103,6 +116,17 @@ Message message_of(const json::object& object) {
   if (is == "reopen_logs") return ReopenLogs{};
   if (is == "fork") return Fork{object.at("slot").to_number<unsigned>(), object.at("listeners").to_number<unsigned>()};
   if (is == "forked") return Forked{};
+  if (is == "trace") return Trace{object.at("number").to_number<unsigned>()};
+  if (is == "call_trace")
+    return CallTrace{.trace = object.at("trace").to_number<unsigned>(),
+                     .method = text_at(object, "method"),
+                     .target = text_at(object, "target"),
+                     .request = text_at(object, "request"),
+                     .age = std::chrono::milliseconds(object.at("age").to_number<std::int64_t>()),
+                     .thread = object.at("thread").to_number<pid_t>(),
+                     .lock = text_at(object, "lock"),
+                     .stack = text_at(object, "stack")};
+  if (is == "trace_done") return TraceDone{object.at("trace").to_number<unsigned>()};
   throw std::invalid_argument("unknown message '" + is + "'");
 }
 

@@ -5,6 +5,9 @@
 #include "stint/result.h"
 #include "stint/runtime.h"
 
+#include <sys/types.h>
+
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -29,6 +32,21 @@ struct RecycleWanted {
 struct Forked {
 };  // the first word of a worker that a zygote has forked; the kernel tells whose it is (Channel::sender)
 
+// What a call is doing, for `stint trace`; one message for each that runs, then TraceDone.
+struct CallTrace {
+  unsigned trace = 0;  // the order's number
+  std::string method;
+  std::string target;
+  std::string request;  // its id
+  std::chrono::milliseconds age{};
+  pid_t thread = 0;
+  std::string lock;   // who holds the interpreter's: "held by this call"
+  std::string stack;  // a line for each call, the innermost first; empty: the thread does not answer
+};
+struct TraceDone {
+  unsigned trace = 0;
+};
+
 // supervisor → worker
 struct Serve {};  // a ready worker accepts from here on, and not before: its generation may fail meanwhile
 struct Retire {
@@ -41,6 +59,9 @@ struct Retire {
 };
 struct AnnounceCloses {};  // each answer is its connection's last from now on: the server is going to stop
 struct ReopenLogs {};
+struct Trace {
+  unsigned number = 0;  // comes back with the answers
+};
 
 // supervisor → zygote, which says Ready, StartFailed and no more. The descriptors of WorkerInheritance come with it.
 struct Fork {
@@ -49,7 +70,7 @@ struct Fork {
 };
 
 using Message = std::variant<Warming, Ready, StartFailed, Draining, Drained, RecycleWanted, Serve, Retire,
-                             AnnounceCloses, ReopenLogs, Fork, Forked>;
+                             AnnounceCloses, ReopenLogs, Fork, Forked, Trace, CallTrace, TraceDone>;
 
 std::string encode(const Message& message);  // JSON, one message; long texts are cut to fit a packet
 Result<Message> decode(std::string_view packet);

@@ -51,10 +51,9 @@ class CommandServer::Session : public std::enable_shared_from_this<Session> {
     }
     asio::async_read_until(socket_, asio::dynamic_buffer(request_, max_request), '\n',
                            [self = shared_from_this()](const boost::system::error_code& code, std::size_t size) {
-                             if (code)
-                               self->end();
-                             else
-                               self->write(self->server_.answer_(std::string_view(self->request_).substr(0, size)));
+                             if (code) return self->end();
+                             self->server_.answer_(std::string_view(self->request_).substr(0, size),
+                                                   [self](std::string answer) { self->write(std::move(answer)); });
                            });
   }
 
@@ -79,8 +78,7 @@ class CommandServer::Session : public std::enable_shared_from_this<Session> {
   std::string answer_;
 };
 
-CommandServer::CommandServer(asio::io_context& io, control::CommandSocket socket,
-                             std::function<std::string(std::string_view)> answer, Log& log)
+CommandServer::CommandServer(asio::io_context& io, control::CommandSocket socket, Answer answer, Log& log)
     : io_(io), socket_(std::move(socket)), answer_(std::move(answer)), log_(log), watch_(io, socket_.fd()), pause_(io) {
   wait();
 }

@@ -18,9 +18,11 @@ namespace stint::supervisor {
 
 class CommandServer {
  public:
-  // `answer` makes a line of JSON from one. The listening socket and its file go with this object.
-  CommandServer(boost::asio::io_context& io, control::CommandSocket socket,
-                std::function<std::string(std::string_view request)> answer, Log& log);
+  // `answer` makes a line of JSON from one, and calls `reply` with it once, now or within 5 seconds. The listening
+  // socket and its file go with this object.
+  using Reply = std::function<void(std::string)>;
+  using Answer = std::function<void(std::string_view request, Reply reply)>;
+  CommandServer(boost::asio::io_context& io, control::CommandSocket socket, Answer answer, Log& log);
   ~CommandServer();
   CommandServer(const CommandServer&) = delete;
   CommandServer& operator=(const CommandServer&) = delete;
@@ -37,7 +39,7 @@ class CommandServer {
 
   boost::asio::io_context& io_;
   control::CommandSocket socket_;
-  const std::function<std::string(std::string_view)> answer_;
+  const Answer answer_;
   Log& log_;
   boost::asio::posix::stream_descriptor watch_;  // of socket_, which it does not own
   boost::asio::steady_timer pause_;

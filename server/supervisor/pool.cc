@@ -127,6 +127,34 @@ unsigned Pool::recycle(std::optional<unsigned> slot, RecycleReason reason) {
   return marked;
 }
 
+bool Pool::trace(std::optional<unsigned> slot, std::function<void(const std::vector<WorkerTrace>&)> done) {
+  const control::Trace order{++last_trace_};
+  std::vector<WorkerTrace> asked;
+  for (auto& [id, worker] : workers_) {
+    if (!worker->is_serving() || (slot && worker->slot() != *slot)) continue;
+    asked.push_back({.slot = worker->slot(), .pid = worker->pid(), .generation = worker->generation()});
+    if (auto sent = worker->send(order); !sent)  // its end shows elsewhere; here it is one that does not answer
+      log_.debug("cannot ask a worker for a trace",
+                 {{"pool", app().name}, {"worker", worker->slot()}, {"error", sent.error().text()}});
+  }
+  if (asked.empty()) return false;
+  std::stable_sort(asked.begin(), asked.end(),
+                   [](const auto& one, const auto& other) { return one.slot < other.slot; });
+  traces_.push_back(std::make_unique<TraceRound>(
+      io_, order.number, std::move(asked),
+      [this, number = order.number, done = std::move(done)](const std::vector<WorkerTrace>& workers) {
+        done(workers);
+        std::erase_if(traces_, [number](const auto& round) { return round->number() == number; });
+      }));
+  return true;
+}
+
+TraceRound* Pool::find_trace(unsigned number) {
+  const auto found =
+      std::find_if(traces_.begin(), traces_.end(), [number](const auto& round) { return round->number() == number; });
+  return found == traces_.end() ? nullptr : found->get();
+}
+
 void Pool::reopen_logs() {
   for (auto& [id, worker] : workers_)
     if (auto sent = worker->send(control::ReopenLogs{}); !sent)
@@ -431,6 +459,10 @@ void Pool::on_message(WorkerHandle& worker, const control::Message& message, Tim
     on_start_failed(worker, failed->failure);
   } else if (const auto* wanted = std::get_if<control::RecycleWanted>(&message)) {
     worker.want_replacement(RecycleReason::worker_asked, wanted->reason);
+  } else if (const auto* call = std::get_if<control::CallTrace>(&message)) {
+    if (TraceRound* round = find_trace(call->trace)) round->take(worker.pid(), *call);
+  } else if (const auto* done = std::get_if<control::TraceDone>(&message)) {
+    if (TraceRound* round = find_trace(done->trace)) round->finish(worker.pid(), true);
   } else if (std::holds_alternative<control::Draining>(message)) {
     worker.mark_draining();
   } else if (std::holds_alternative<control::Drained>(message)) {
@@ -516,6 +548,7 @@ void Pool::finish(WorkerHandle& worker, const ExitStatus& exit, TimePoint now) {
     log_exit(worker, exit, false,
              has_other_worker(worker) ? "another worker has its slot" : "restart in " + seconds_text(delay));
   }
+  for (const auto& round : traces_) round->finish(worker.pid(), false);
   former_ += worker.report().counts;
   leave_keeper(worker);
   workers_.erase(worker.id());

@@ -12,6 +12,7 @@
 #include "server/supervisor/rollout.h"
 #include "server/supervisor/spawner.h"
 #include "server/supervisor/status.h"
+#include "server/supervisor/trace_round.h"
 #include "server/supervisor/upgrade_state.h"
 #include "server/supervisor/worker_handle.h"
 #include "server/supervisor/zygote_handle.h"
@@ -71,6 +72,10 @@ class Pool {
   }
   const ReloadReport& reload_report() const { return report_; }
   void close_listeners();  // workers alone have them from here on
+
+  // Has workers tell what their running requests do: that of the slot, or all; those that start do not serve and are
+  // not asked. `done` is called later. False: there is none to ask.
+  bool trace(std::optional<unsigned> slot, std::function<void(const std::vector<WorkerTrace>&)> done);
 
   void reopen_logs();
   void grow();    // one slot more
@@ -164,6 +169,8 @@ class Pool {
   void add_zygotes(MemoryView& view) const;
   std::vector<ZygoteStatus> zygote_status() const;
 
+  TraceRound* find_trace(unsigned number);
+
   // pool_upgrade.cc
   Result<void> adopt_worker(const WorkerUnderUpgrade& worker);
 
@@ -209,6 +216,9 @@ class Pool {
 
   // Of workers that are gone. A keeper ends some milliseconds after its worker.
   std::set<pid_t> keepers_left_;
+
+  std::vector<std::unique_ptr<TraceRound>> traces_;
+  unsigned last_trace_ = 0;
 
   Autoscaling autoscaling_;
   TimePoint next_memory_alarm_{};

@@ -92,7 +92,9 @@ Result<void> Supervisor::Server::open_command_socket() {
 }
 
 void Supervisor::Server::serve_commands(control::CommandSocket socket) {
-  command_server_.emplace(io_, std::move(socket), [this](std::string_view request) { return answer(request); }, log_);
+  command_server_.emplace(
+      io_, std::move(socket),
+      [this](std::string_view request, CommandServer::Reply reply) { answer(request, std::move(reply)); }, log_);
 }
 
 void Supervisor::Server::wait_for_signal() {

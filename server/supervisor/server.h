@@ -6,6 +6,7 @@
 //   server_commands.cc  what the operator asks
 #pragma once
 
+#include "server/control/command.h"
 #include "server/control/inbox.h"
 #include "server/supervisor/command_server.h"
 #include "server/supervisor/pool.h"
@@ -74,7 +75,8 @@ class Supervisor::Server {
   void finish_upgrade(Continuation& continuation);
 
   // server_commands.cc
-  std::string answer(std::string_view request);
+  void answer(std::string_view request, CommandServer::Reply reply);
+  std::string answer_at_once(const control::Command& command);
   std::string status() const;
   std::vector<std::string> addresses() const;
   std::string listen_text() const;

@@ -29,24 +29,34 @@ std::string error_json(std::string_view sentence) { return json::serialize(json:
 
 }  // namespace
 
-std::string Supervisor::Server::answer(std::string_view request) {
+void Supervisor::Server::answer(std::string_view request, CommandServer::Reply reply) {
   const auto command = control::decode_command(request);
-  if (!command) return error_json(command.error().text());
-  if (std::holds_alternative<control::StatusCommand>(*command)) return status();
-  if (is_leaving(state_) && std::holds_alternative<control::RecycleCommand>(*command))
+  if (!command) return reply(error_json(command.error().text()));
+  const auto* trace = std::get_if<control::TraceCommand>(&*command);
+  if (trace == nullptr) return reply(answer_at_once(*command));
+  const bool has_asked =
+      pool_->trace(trace->slot, [reply](const std::vector<WorkerTrace>& workers) { reply(trace_json(workers)); });
+  if (!has_asked)
+    reply(
+        error_json(trace->slot ? "no worker in slot " + std::to_string(*trace->slot) + " serves" : "no worker serves"));
+}
+
+std::string Supervisor::Server::answer_at_once(const control::Command& command) {
+  if (std::holds_alternative<control::StatusCommand>(command)) return status();
+  if (is_leaving(state_) && std::holds_alternative<control::RecycleCommand>(command))
     return error_json("the server is stopping");
-  if (const auto* recycle = std::get_if<control::RecycleCommand>(&*command)) {
+  if (const auto* recycle = std::get_if<control::RecycleCommand>(&command)) {
     const unsigned workers = pool_->recycle(recycle->slot, RecycleReason::operator_asked);
     if (workers == 0)
       return error_json(recycle->slot ? "no worker in slot " + std::to_string(*recycle->slot) : "no worker to recycle");
     return json::serialize(json::object{{"ok", true}, {"workers", workers}});
   }
-  if (const auto* order = std::get_if<control::ReloadCommand>(&*command)) {
+  if (const auto* order = std::get_if<control::ReloadCommand>(&command)) {
     if (state_ != State::serving) return error_json("the server is " + std::string(text_of(state_)));
     reload(order->only_settings);
     return json::serialize(json::object{{"ok", true}, {"id", pool_->reload_report().id}});
   }
-  if (std::holds_alternative<control::UpgradeCommand>(*command)) {
+  if (std::holds_alternative<control::UpgradeCommand>(command)) {
     if (auto begun = upgrade(); !begun) return error_json(begun.error().text());
     return json::serialize(json::object{{"ok", true}, {"id", pool_->reload_report().id}});
   }

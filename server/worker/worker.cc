@@ -211,10 +211,37 @@ void Worker::read_channel() {
     } else if (std::holds_alternative<control::ReopenLogs>(**received)) {
       reopen_log_();
       access_->reopen();
+    } else if (const auto* order = std::get_if<control::Trace>(&**received)) {
+      trace(order->number);
     } else {
       log_.error("message from the supervisor not expected", {{"next", "ignoring"}});
     }
   }
+}
+
+// All calls that run now, one after the other; those that are over when it is their turn are left out.
+void Worker::trace(unsigned number) {
+  const std::vector<RunningCall> calls = tracer_ ? services_->calls.all() : std::vector<RunningCall>();
+  for (const RunningCall& call : calls) {
+    const bool is_last = call.number == calls.back().number;
+    tracer_->trace(call.thread, [this, number, call, is_last](const ThreadTrace& trace) {
+      const RunningCall* now = services_->calls.of_thread(call.thread);
+      if (now != nullptr && now->number == call.number) {
+        Connection::RunningRequest request = call.connection->running_request();
+        const auto age = std::chrono::steady_clock::now() - call.began;
+        tell(control::CallTrace{.trace = number,
+                                .method = std::move(request.method),
+                                .target = std::move(request.target),
+                                .request = std::move(request.id),
+                                .age = std::chrono::duration_cast<std::chrono::milliseconds>(age),
+                                .thread = call.thread,
+                                .lock = lock_text(services_->calls, call.thread, trace.lock_holder),
+                                .stack = trace.stack});
+      }
+      if (is_last) tell(control::TraceDone{number});
+    });
+  }
+  if (calls.empty()) tell(control::TraceDone{number});
 }
 
 void Worker::on_supervisor_gone() {

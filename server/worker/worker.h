@@ -78,6 +78,7 @@ class Worker final : private CrewWork {
   void on_supervisor_gone();
   void on_signal();
   void tick();
+  void trace(unsigned number);
   [[noreturn]] void leave_calls_behind();
   bool has_waiting() override { return services_->dispatcher.has_waiting(); }
   void serve_waiting() override;

@@ -81,6 +81,9 @@ TEST_CASE("commands to a running server say which one", "[cli]") {
   CHECK(parsed<Top>({"top", "--socket", "/run/c.sock"}).server.socket == "/run/c.sock");
   CHECK(!parsed<Recycle>({"recycle", "-c", "a.toml"}).slot);
   CHECK(parsed<Recycle>({"recycle", "-c", "a.toml"}).server.file == "a.toml");
+  CHECK(parsed<Trace>({"trace", "2", "--json"}).slot == 2u);
+  CHECK(parsed<Trace>({"trace", "--json"}).is_json);
+  CHECK(!parsed<Trace>({"trace"}).slot);
   CHECK(!parsed<Stop>({"stop"}).server.file);
   CHECK(!parsed<Stop>({"stop"}).waits);
   CHECK(parsed<Stop>({"stop", "--wait"}).waits);

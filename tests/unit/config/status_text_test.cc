@@ -49,6 +49,25 @@ TEST_CASE("all running requests are shown to those who want to see them, and no 
   CHECK_THAT(status_text(object, 1000ms), !Catch::Matchers::ContainsSubstring("REQUEST ID"));
 }
 
+TEST_CASE("a trace is each worker's calls with their stacks", "[cli]") {
+  const auto trace = json::parse(R"({"workers": [
+    {"slot": 1, "pid": 43, "generation": 7, "has_answered": true, "calls": [
+      {"method": "GET", "target": "/a", "request": "1f", "ms": 250, "thread": 45, "lock": "held by this call",
+       "stack": "Stack (most recent call first):\n  File \"views.py\", line 7 in f\n"},
+      {"method": "PUT", "target": "/b", "request": "20", "ms": 9, "thread": 46, "lock": "free", "stack": ""}]},
+    {"slot": 2, "pid": 44, "generation": 7, "has_answered": true, "calls": []},
+    {"slot": 3, "pid": 47, "generation": 7, "has_answered": false, "calls": []}]})");
+  CHECK(trace_text(trace.as_object()) ==
+        "worker 1  pid 43  generation 7\n"
+        "  GET /a  250ms  request 1f  thread 45; the GIL is held by this call\n"
+        "    Stack (most recent call first):\n"
+        "      File \"views.py\", line 7 in f\n"
+        "  PUT /b  9ms  request 20  thread 46; the GIL is free\n"
+        "    its thread does not answer\n"
+        "worker 2  pid 44  generation 7: nothing runs\n"
+        "worker 3  pid 47  generation 7: does not answer\n");
+}
+
 TEST_CASE("a status that lacks something throws, for the command to tell", "[cli]") {
   auto object = json::parse(status).as_object();
   object["pool"].as_object().erase("workers");

@@ -20,11 +20,15 @@ TEST_CASE("every command comes back as it was asked", "[control]") {
   auto one = decode_command(encode_command(RecycleCommand{3}));
   REQUIRE(one.has_value());
   CHECK(std::get<RecycleCommand>(*one).slot == 3U);
+  auto traced = decode_command(encode_command(TraceCommand{3}));
+  REQUIRE(traced.has_value());
+  CHECK(std::get<TraceCommand>(*traced).slot == 3U);
 }
 
 TEST_CASE("what is no command is refused with a sentence", "[control]") {
-  for (const char* text : {"", "status", "[]", "{}", R"({"command":7})", R"({"command":"explode"})",
-                           R"({"command":"recycle","slot":0})", R"({"command":"recycle","slot":"one"})"}) {
+  for (const char* text :
+       {"", "status", "[]", "{}", R"({"command":7})", R"({"command":"explode"})", R"({"command":"recycle","slot":0})",
+        R"({"command":"recycle","slot":"one"})", R"({"command":"trace","slot":0})"}) {
     CAPTURE(text);
     auto command = decode_command(text);
     REQUIRE_FALSE(command.has_value());

@@ -61,6 +61,27 @@ TEST_CASE("a traceback that is too long keeps its two ends and fits a packet", "
   CHECK_THAT(cut, ContainsSubstring("RecursionError: maximum recursion depth exceeded"));
 }
 
+TEST_CASE("an order to trace and its answers arrive", "[control]") {
+  CHECK(there_and_back(Trace{7}).number == 7);
+  CHECK(there_and_back(TraceDone{7}).trace == 7);
+  const CallTrace call = there_and_back(CallTrace{.trace = 7,
+                                                  .method = "GET",
+                                                  .target = "/a?b=\"c\"",
+                                                  .request = "1f",
+                                                  .age = std::chrono::milliseconds(1234),
+                                                  .thread = 4711,
+                                                  .lock = "held by this call",
+                                                  .stack = "Stack:\n  File \"views.py\", line 7 in f\n"});
+  CHECK(call.trace == 7);
+  CHECK(call.method == "GET");
+  CHECK(call.target == "/a?b=\"c\"");
+  CHECK(call.request == "1f");
+  CHECK(call.age == std::chrono::milliseconds(1234));
+  CHECK(call.thread == 4711);
+  CHECK(call.lock == "held by this call");
+  CHECK(call.stack == "Stack:\n  File \"views.py\", line 7 in f\n");
+}
+
 TEST_CASE("an order to fork and the word of who was forked arrive", "[control]") {
   const Fork order = there_and_back(Fork{3, 2});
   CHECK(order.slot == 3);

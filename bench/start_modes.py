@@ -64,17 +64,62 @@ class Mode(run.Server):
     replaced: list = field(default_factory=list)  # ms, one for each kill
 
 
+# Both have one process; four of them are forked from one that has imported the application, or import it each.
+FORKED = """import os
+from demo_site.wsgi import application
+{listen}
+for _ in range({workers} - 1):
+    if os.fork() == 0:
+        break
+{run}
+"""
+
+
+def peers():
+    """(name, command, setting, pin)."""
+    gunicorn = f"{{python}} -m gunicorn --bind 127.0.0.1:{{port}} --workers {WORKERS} --log-level warning"
+    uwsgi = f"{{venv}}/bin/uwsgi --http-socket 127.0.0.1:{{port}} --master --die-on-term --processes {WORKERS} --disable-logging"
+    uwsgi += f" --home {{venv}} --pythonpath {SITE}"
+    for setting in ("", " --preload"):
+        yield f"gunicorn{setting}", f"{gunicorn}{setting} demo_site.wsgi:application", f"sync, --workers {WORKERS}{setting}", "gunicorn==27.0.1"
+    for setting in ("", " --lazy-apps"):
+        yield f"uWSGI{setting}", f"{uwsgi}{setting} --module demo_site.wsgi:application", f"--master --processes {WORKERS}{setting}", "uwsgi==2.0.31"
+    yield (
+        "granian",
+        f"{{python}} -m granian --interface wsgi --host 127.0.0.1 --port {{port}} --workers {WORKERS} --http 1 --no-ws"
+        " --log-level warning demo_site.wsgi:application",
+        f"--workers {WORKERS}",
+        "granian==2.8.7",
+    )
+    yield (
+        "mod_wsgi",
+        f"{{venv}}/bin/mod_wsgi-express start-server --port {{port}} --processes {WORKERS} --threads 1 --server-root {{folder}}/httpd"
+        " --httpd-executable /usr/sbin/apache2 --locale C.UTF-8 --user nobody --group nogroup"
+        f" --working-directory {SITE} --application-type module --log-to-terminal demo_site.wsgi",
+        f"mod_wsgi-express, --processes {WORKERS} --threads 1",
+        "mod_wsgi==6.1.1",
+    )
+    forked = FORKED.format(
+        workers=WORKERS,
+        listen="import bjoern; bjoern.listen(application, '127.0.0.1', {port})",
+        run="bjoern.run()",
+    )
+    yield "bjoern", f"{{python}} -c {shlex.quote(forked)}", f"forked {WORKERS - 1} times after the import", "bjoern==3.2.2"
+    forked = FORKED.format(
+        workers=WORKERS,
+        listen="import fastpysgi",
+        run="fastpysgi.run(application, '127.0.0.1', {port})",
+    )
+    yield "fastpysgi", f"{{python}} -c {shlex.quote(forked)}", f"forked {WORKERS - 1} times after the import", "fastpysgi==0.6"
+
+
 def modes(stint):
     made = []
     for start in ("fresh", "fork"):
         mode = Mode(f"stint {start}", [stint, "serve", "-c", "{folder}/stint.toml"], f'start = "{start}"')
         mode.start = start
         made.append(mode)
-    gunicorn = f"{{python}} -m gunicorn --bind 127.0.0.1:{{port}} --workers {WORKERS} --log-level warning"
-    for name, setting in (("gunicorn", ""), ("gunicorn --preload", " --preload")):
-        command = shlex.split(gunicorn + setting + " demo_site.wsgi:application")
-        made.append(Mode(name, command, f"sync, --workers {WORKERS}{setting}", pin="gunicorn==27.0.1"))
-    return made
+    return made + [Mode(name, shlex.split(command), setting, pin=pin) for name, command, setting, pin in peers()]
 
 
 class Running(strict.Running):
@@ -92,7 +137,7 @@ class Running(strict.Running):
                 control=json.dumps(str(folder / "control.sock")),
             )
         )
-        values = {"python": run.VENV / "bin/python", "port": self.port, "folder": folder}
+        values = {"python": run.VENV / "bin/python", "venv": run.VENV, "port": self.port, "folder": folder}
         self.start([str(part).format_map(values) for part in mode.command], folder / "server.log", SITE)
 
     def wait_until_it_answers(self):
@@ -108,16 +153,26 @@ class Running(strict.Running):
             raise run.Unusable(f"does not answer: {self.log.read_text(errors='replace')[-400:]}")
 
     def get(self, paths):
-        """Over one connection, or as many as the server wants; how many were answered as they should."""
+        """Over one connection, or as many as the server wants; how many were answered as they should. Some close theirs
+        without a word: that is not what is measured here, so they are asked again."""
         good = 0
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         for path in paths:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            answer.read()
+            try:
+                answer = self.answer(connection, path)
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                connection.close()
+                answer = self.answer(connection, path)
             good += answer.status == 200
         connection.close()
         return good
+
+    @staticmethod
+    def answer(connection, path):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+        return answer
 
     def answer_mixed_requests(self, count=REQUESTS):
         """Ten on a connection, so that every worker has its part."""
@@ -160,6 +215,7 @@ def kill_workers(mode, running, stint):
 
 def measure(mode, stint, data):
     with tempfile.TemporaryDirectory(prefix="stint-bench-") as folder:
+        os.chmod(folder, 0o755)  # as that of the data
         os.environ["DEMO_DATA"] = str(data)
         running = Running(mode, Path(folder))
         try:
@@ -206,6 +262,7 @@ def main():
         os.environ["DEMO_DATA"] = data
         prepare = [run.VENV / "bin/python", SITE / "manage.py", "prepare_demo"]
         subprocess.run(prepare, check=True, capture_output=True, stdin=subprocess.DEVNULL, cwd=SITE)
+        subprocess.run(["chmod", "-R", "a+rwX", data], check=True)  # mod_wsgi's workers are another user's
         for number in range(options.rounds):
             for mode in run.one_round(
                 number, taking_part, left_out, lambda mode: measure(mode, options.stint, data)

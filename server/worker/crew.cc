@@ -55,7 +55,9 @@ Result<void> Crew::start() {
     run("stint-stand-in", [this] {
       if (lease_.wait_for_lead(stand_in_)) take_turns(stand_in_);
     });
+#ifndef STINT_NO_MONITOR  // for measuring what it costs; calls are never taken over then
     run("stint-monitor", [this] { lease_.watch_calls(); });
+#endif
     return {};
   } catch (const std::system_error& failure) {
     return system_error("start a thread", failure.code().value());

@@ -87,6 +87,7 @@ class Loading {
     take_port();
     work_out_defaults();
     check_limits();
+    check_refork();
     check_proxies();
     find_account();
     if (!problems_.empty()) {
@@ -222,6 +223,14 @@ class Loading {
     add_problem(problems_, origin, node->source(),
                 "'app.recycle.kill_rss' must be larger than 'app.recycle.max_rss', which is " +
                     toml_string(text_of(recycle.max_rss)));
+  }
+
+  void check_refork() {
+    const AppSettings& app = loaded_.settings.app;
+    if (app.recycle.refork_after == 0 || app.workers.start == StartMode::fork) return;
+    const auto& [node, origin] = found_.at("app.recycle.refork_after");
+    add_problem(problems_, origin, node->source(),
+                "'app.recycle.refork_after' has a meaning only with 'app.workers.start' = \"fork\"");
   }
 
   // Of nobody's word to make something of, nothing can come.

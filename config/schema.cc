@@ -98,6 +98,10 @@ is gone. Without, the call learns it when it gives the next part of its answer.)
 
     {"app.recycle.max_requests", Number{IN(app.recycle.max_requests), 0, 1'000'000'000'000}, "0", "",
      ChangeCost::nothing, "A worker is replaced after this many requests. 0: never."},
+    {"app.recycle.refork_after", Number{IN(app.recycle.refork_after), 0, 1'000'000'000'000}, "0", "", ChangeCost::nothing,
+     R"(With `workers.start = "fork"`: the first worker that has answered so many requests becomes the zygote, and all others are
+forked from it again, one by one. They share what has been loaded and computed since the import. A worker with threads or
+open connections is not fit for that; the log says so, and the zygote stays. 0: never.)"},
     {"app.recycle.max_rss", Size{IN(app.recycle.max_rss), 1_MiB, 65536_GiB, true}, "0", "", ChangeCost::nothing,
      "A worker is replaced when its private memory is larger than this; shared pages do not count. 0: never."},
     {"app.recycle.max_age", Time{IN(app.recycle.max_age), shortest, longest, true}, "0", "", ChangeCost::nothing,

@@ -21,6 +21,9 @@ Result<ThreadProbe> make_thread_probe(const Gil& gil, int signal, int file) {
   const auto failed = [&] { return error_because("register with faulthandler: " + take_python_error(gil).summary); };
   const PyRef faulthandler = PyRef::steal(PyImport_ImportModule("faulthandler"));
   if (!faulthandler) return failed();
+  // Of a worker that was in this process before: registering once more would not set the handler.
+  const PyRef gone = PyRef::steal(PyObject_CallMethod(faulthandler.get(), "unregister", "i", signal));
+  if (!gone) return failed();
   // register(signum, file, all_threads)
   const PyRef done = PyRef::steal(PyObject_CallMethod(faulthandler.get(), "register", "iiO", signal, file, Py_False));
   if (!done) return failed();

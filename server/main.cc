@@ -287,7 +287,9 @@ int zygote_role(const cli::Zygote& command) {
   if (const int* code = std::get_if<int>(&handed_down)) return *code;
   const Settings& settings = std::get<Settings>(handed_down);
   const std::string name = settings.app.name;
-  set_title("zygote " + name + " gen " + std::to_string(inheritance->generation));
+  const unsigned generation = inheritance->generation;
+  const bool is_multiprocess = inheritance->is_multiprocess;
+  set_title("zygote " + name + " gen " + std::to_string(generation));
 
   if (std::optional<LoadFailure> failure = root_in_spite_of_user(settings.app.user))
     return fail_start(std::move(inheritance->channel), std::move(*failure));
@@ -297,8 +299,7 @@ int zygote_role(const cli::Zygote& command) {
   const auto reopen_log = [&log] { log.reopen(); };
 
   worker::StartedApplication started;
-  const worker::RuntimeStarter starter =
-      runtime_starter(settings, {name, 0, inheritance->generation}, inheritance->is_multiprocess, log);
+  const worker::RuntimeStarter starter = runtime_starter(settings, {name, 0, generation}, is_multiprocess, log);
   const auto preload = [&](std::vector<StartStep>& steps, zygote::Preloaded& preloaded) {
     auto failure = worker::start_application(settings, starter, log, [] {}, steps, started);
     preloaded = {started.runtime.runtime.get(), started.runtime.python};
@@ -311,11 +312,30 @@ int zygote_role(const cli::Zygote& command) {
     if (const Result<void> kept = worker->start_keeper(); !kept.has_value())
       log.warning("no keeper", {{"error", kept.error().text()}, {"next", "starting it later"}});
   };
-  zygote::Zygote zygote(std::move(*inheritance), preload, log, reopen_log, begin_worker);
-  zygote::Outcome outcome = zygote.run();
-  if (!outcome.fork) leave(outcome.exit_code);
-  worker->take(std::move(started), std::move(*outcome.fork));
-  leave(worker->run());
+  std::optional<zygote::Zygote> zygote;
+  zygote.emplace(std::move(*inheritance), preload, log, reopen_log, begin_worker);
+  for (;;) {
+    zygote::Outcome outcome = zygote->run();
+    if (!outcome.fork) leave(outcome.exit_code);
+    // A new process, and a worker from here on; once more a zygote, perhaps, when it has retired.
+    worker->take(std::move(started), std::move(*outcome.fork));
+    const int code = worker->run();
+    if (code != done || !worker->becomes_zygote()) leave(code);
+    worker::Worker::Remains remains = worker->leave_application();
+    started = std::move(remains.application);
+    worker.reset();
+    log.become("zygote " + name);
+    set_title("zygote " + name + " gen " + std::to_string(generation));
+    const auto is_loaded = [&](std::vector<StartStep>&, zygote::Preloaded& preloaded) {
+      preloaded = {started.runtime.runtime.get(), started.runtime.python};
+      return std::optional<LoadFailure>();
+    };
+    control::ZygoteInheritance own{.generation = generation,
+                                   .is_multiprocess = is_multiprocess,
+                                   .channel = std::move(remains.channel),
+                                   .settings = {}};
+    zygote.emplace(std::move(own), is_loaded, log, reopen_log, begin_worker);
+  }
 }
 
 template <class Order>

@@ -44,6 +44,7 @@ struct RecycleSettings {
   std::uint64_t max_requests = 0;  // 0: never
   Bytes max_rss;                   // private memory; 0: never
   Duration max_age{};              // 0: never
+  std::uint64_t refork_after = 0;  // with start = fork: requests after which a worker becomes the zygote; 0: never
   unsigned max_fds = 0;            // open descriptors; 0: never
   unsigned max_threads = 0;        // 0: never
   Duration min_age{};              // younger workers are not replaced because of a limit (kill_rss excepted)

@@ -63,7 +63,8 @@ json::object fields_of(const Message& message) {
             return json::object{{"is", "retire"},
                                 {"reason", wire_text(retire.reason, max_word)},
                                 {"takes_rest", retire.takes_rest},
-                                {"takes_waiting", retire.takes_waiting}};
+                                {"takes_waiting", retire.takes_waiting},
+                                {"becomes_zygote", retire.becomes_zygote}};
           },
           [](const AnnounceCloses&) { return json::object{{"is", "announce_closes"}}; },
           [](const ReopenLogs&) { return json::object{{"is", "reopen_logs"}}; },
@@ -111,7 +112,8 @@ Message message_of(const json::object& object) {
   if (is == "recycle_wanted") return RecycleWanted{text_at(object, "reason")};
   if (is == "serve") return Serve{};
   if (is == "retire")
-    return Retire{text_at(object, "reason"), object.at("takes_rest").as_bool(), object.at("takes_waiting").as_bool()};
+    return Retire{text_at(object, "reason"), object.at("takes_rest").as_bool(), object.at("takes_waiting").as_bool(),
+                  object.at("becomes_zygote").as_bool()};
   if (is == "announce_closes") return AnnounceCloses{};
   if (is == "reopen_logs") return ReopenLogs{};
   if (is == "fork") return Fork{object.at("slot").to_number<unsigned>(), object.at("listeners").to_number<unsigned>()};

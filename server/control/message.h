@@ -56,6 +56,8 @@ struct Retire {
   bool takes_rest = false;
   // Some of its listeners go with its generation: what waits in their queues is taken first, and handed over.
   bool takes_waiting = false;
+  // Of a forked worker: after Drained it does not exit, but goes on as a zygote, on the same channel.
+  bool becomes_zygote = false;
 };
 struct AnnounceCloses {};  // each answer is its connection's last from now on: the server is going to stop
 struct ReopenLogs {};

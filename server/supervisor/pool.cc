@@ -54,6 +54,7 @@ void Pool::tick() {
   const TimePoint now = clock_now();
   look_at_processes(now);
   recycle_what_reached_a_limit(now);
+  refork_if_due();
   scale(now);
   keep_to_budget(now);
   advance();
@@ -93,6 +94,21 @@ void Pool::recycle_what_reached_a_limit(TimePoint now) {
                   {"start", worker->start_took()},
                   {"age", now - worker->started()},
                   {"next", "they are replaced all the time; raise app.recycle." + std::string(text_of(*reason))}});
+  }
+}
+
+// What a worker has come to know in its first requests is shared by those that are forked from it.
+void Pool::refork_if_due() {
+  const std::uint64_t requests = app().recycle.refork_after;
+  if (requests == 0 || app().workers.start != StartMode::fork || is_stopping_ || coming_) return;
+  if (unfit_generation_ == serving_->number || zygotes_.size() != 1) return;
+  const auto becomes = [](const auto& entry) { return entry.second->record().becomes_zygote; };
+  if (std::any_of(workers_.begin(), workers_.end(), becomes)) return;
+  for (auto& [id, worker] : workers_) {
+    if (worker->state() != WorkerState::ready || worker->recycle_reason() || !worker->record().is_forked) continue;
+    if (worker->generation() != serving_->number || worker->report().counts.requests < requests) continue;
+    worker->want_replacement(RecycleReason::refork_after);
+    return worker->mark_becoming_zygote();
   }
 }
 
@@ -355,7 +371,8 @@ void Pool::apply(const Retire& step, TimePoint now) {
                                 {"requests", worker->report().counts.requests}});
   // At a stop nobody is left to take what waits in the listeners' queues, so those who go take it first.
   const control::Retire message{worker->reason_text(), step.cause == RetireCause::stop,
-                                worker->generation() != serving_->number && lets_listeners_go_};
+                                worker->generation() != serving_->number && lets_listeners_go_,
+                                worker->record().becomes_zygote};
   if (auto sent = worker->send(message); !sent && sent.error().code.value() != EPIPE)  // EPIPE: it is ending already
     log_.warning("cannot tell a worker to retire",
                  {{"pool", app().name},
@@ -407,7 +424,9 @@ void Pool::on_channel(WorkerId id) {
   if (worker == nullptr) return;  // its exit was seen first, and what it had said was read then
   const TimePoint now = clock_now();
   read_messages(*worker, now);
-  if (!worker->view().channel_lost_at)
+  if (worker->is_zygote_now())
+    turn_into_zygote(*worker, now);
+  else if (!worker->view().channel_lost_at)
     watch_channel(*worker);
   else if (!worker->has_process())
     finish(*worker, {.exit_code = 1, .signal = 0}, now);
@@ -420,10 +439,12 @@ void Pool::read_messages(WorkerHandle& worker, TimePoint now) {
     const auto sender = worker.has_process() ? std::nullopt : worker.sender();
     auto message = worker.receive();
     if (message && !*message) return;
+    if (message && std::holds_alternative<control::Drained>(**message)) worker.mark_drained();
     if (message && std::holds_alternative<control::Forked>(**message)) {
       introduce(worker, sender);
     } else if (message) {
       on_message(worker, **message, now);
+      if (worker.is_zygote_now()) return;  // what it says next, it says as a zygote
     } else if (message.error().code.value() == ECONNRESET) {
       worker.mark_channel_lost(now);
       return;
@@ -502,7 +523,7 @@ void Pool::fail_start() {
 
 void Pool::on_exit(WorkerId id) {
   WorkerHandle* worker = find(id);
-  STINT_ASSERT(worker != nullptr);  // handles go only here
+  if (worker == nullptr) return;  // it has become a zygote meanwhile, whose end it is
   const auto exit = worker->reap();
   if (!exit) {
     watch_exit(*worker);

@@ -154,6 +154,9 @@ class Pool {
   ZygoteHandle* zygote_of(unsigned generation);  // the one that stays; null: there is none
   ZygoteHandle* find_zygote(std::uint64_t id);
   void start_zygote(const Generation& generation, TimePoint now);
+  void refork_if_due();
+  void turn_into_zygote(WorkerHandle& worker, TimePoint now);
+  void fork_all_again(const ZygoteHandle& from, TimePoint now);
   void watch_zygote(ZygoteHandle& zygote);
   void on_zygote_channel(std::uint64_t id);
   void on_zygote_exit(std::uint64_t id);
@@ -207,12 +210,14 @@ class Pool {
   std::map<WorkerId, std::unique_ptr<WorkerHandle>> workers_;  // by age
   std::uint64_t next_id_ = 1;
 
-  // With start = "fork". Safety: of each generation at most one stays. Progress: the serving one has one that is ready
+  // With start = "fork". Safety: of each generation at most one stays; beside it there may be one that starts, out of a
+  // worker. Progress: the serving one has one that is ready
   // or on its way, unless it waits for zygote_not_before_.
   std::vector<std::unique_ptr<ZygoteHandle>> zygotes_;
   std::uint64_t next_zygote_id_ = 1;
   unsigned zygote_failures_ = 0;  // in a row, of the serving generation
   TimePoint zygote_not_before_{};
+  unsigned unfit_generation_ = 0;  // a worker of it was not fit to become a zygote; 0: none
 
   // Of workers that are gone. A keeper ends some milliseconds after its worker.
   std::set<pid_t> keepers_left_;

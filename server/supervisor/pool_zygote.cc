@@ -85,6 +85,36 @@ void Pool::start_zygote(const Generation& generation, TimePoint now) {
   zygote.wait_for_exit([this, id = zygote.id()] { on_zygote_exit(id); });
 }
 
+// A worker has drained that was told to become one. Until it is ready the one before goes on.
+void Pool::turn_into_zygote(WorkerHandle& worker, TimePoint now) {
+  log_.info("worker becomes a zygote", {{"pool", app().name},
+                                        {"gen", worker.generation()},
+                                        {"worker", worker.slot()},
+                                        {"pid", worker.pid()},
+                                        {"requests", worker.report().counts.requests}});
+  leave_keeper(worker);
+  if (const pid_t keeper = worker.keeper(); keepers_left_.contains(keeper)) ::kill(keeper, SIGKILL);  // not reaped yet
+  former_ += worker.report().counts;
+  for (const auto& round : traces_) round->finish(worker.pid(), false);
+  zygotes_.push_back(
+      std::make_unique<ZygoteHandle>(io_, next_zygote_id_++, worker.generation(), now, worker.release_zygote(), true));
+  workers_.erase(worker.id());
+  ZygoteHandle& zygote = *zygotes_.back();
+  watch_zygote(zygote);
+  zygote.wait_for_exit([this, id = zygote.id()] { on_zygote_exit(id); });
+}
+
+void Pool::fork_all_again(const ZygoteHandle& from, TimePoint now) {
+  for (const auto& zygote : zygotes_) {
+    if (zygote->generation() == from.generation() && zygote->id() != from.id() && zygote->state() == ZygoteState::ready)
+      zygote->retire(now);
+  }
+  for (auto& [id, worker] : workers_) {
+    if (worker->generation() == from.generation() && worker->state() != WorkerState::retiring)
+      worker->want_replacement(RecycleReason::refork_after);
+  }
+}
+
 void Pool::watch_zygote(ZygoteHandle& zygote) {
   zygote.wait_for_message([this, id = zygote.id()] { on_zygote_channel(id); });
 }
@@ -120,6 +150,7 @@ bool Pool::read_zygote(ZygoteHandle& zygote, TimePoint now) {
                                  {"took", now - zygote.started()},
                                  {"steps", text_of(ready->steps)},
                                  {"python", ready->python}});
+      if (zygote.was_worker()) fork_all_again(zygote, now);
       if (coming_ && zygote.generation() == coming_->number) note_steps(ready->steps, now - zygote.started());
     } else if (failed != nullptr && zygote.state() == ZygoteState::starting) {
       zygote.note_failure(failed->failure);  // what comes of it, its exit decides
@@ -171,6 +202,17 @@ void Pool::take_note_of_end(const ZygoteHandle& zygote, const ExitStatus& exit, 
         "zygote",
         "the zygote " + end_text(exit) + (zygote.was_ready() ? " soon after it was ready" : " before it was ready"),
         {}};
+  }
+  if (zygote.was_worker() && !zygote.was_ready()) {
+    unfit_generation_ = zygote.generation();
+    return log_.write(LogLevel::warning, "worker not fit to become the zygote",
+                      {{"pool", app().name},
+                       {"gen", zygote.generation()},
+                       {"pid", zygote.pid()},
+                       {"step", failure.step},
+                       {"error", failure.summary},
+                       {"next", "the zygote before goes on; no other worker of this generation is tried"}},
+                      failure.traceback);
   }
   if (is_coming_one) return roll_back(failure.step, failure.summary, failure.traceback);
   if (!has_been_ready_) {

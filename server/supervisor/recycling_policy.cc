@@ -42,6 +42,8 @@ std::string_view text_of(RecycleReason reason) {
       return "memory_budget";
     case RecycleReason::request_timeout:
       return "request_timeout";
+    case RecycleReason::refork_after:
+      return "refork_after";
   }
   return "";
 }

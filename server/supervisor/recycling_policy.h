@@ -12,7 +12,7 @@ namespace stint::supervisor {
 
 // Why a worker is replaced: the first by the settings' limits, then by its own wish, the operator's, a reload, or
 // because its keeper has died and nobody would rescue its connections, because all together need too much memory and
-// it needs most, or because one of its threads is lost to a call that has timed out.
+// it needs most, because one of its threads is lost to a call that has timed out, or for a zygote that is warmer.
 enum class RecycleReason {
   max_requests,
   max_rss,
@@ -24,13 +24,14 @@ enum class RecycleReason {
   reload,
   keeper_lost,
   memory_budget,
-  request_timeout
+  request_timeout,
+  refork_after
 };
 inline constexpr std::array all_recycle_reasons{
-    RecycleReason::max_requests,   RecycleReason::max_rss,     RecycleReason::max_age,
-    RecycleReason::max_fds,        RecycleReason::max_threads, RecycleReason::worker_asked,
-    RecycleReason::operator_asked, RecycleReason::reload,      RecycleReason::keeper_lost,
-    RecycleReason::memory_budget,  RecycleReason::request_timeout};
+    RecycleReason::max_requests,   RecycleReason::max_rss,         RecycleReason::max_age,
+    RecycleReason::max_fds,        RecycleReason::max_threads,     RecycleReason::worker_asked,
+    RecycleReason::operator_asked, RecycleReason::reload,          RecycleReason::keeper_lost,
+    RecycleReason::memory_budget,  RecycleReason::request_timeout, RecycleReason::refork_after};
 
 struct WorkerUse {
   WorkerReport report;

@@ -60,6 +60,7 @@ void fields(Archive& archive, Record& record, const WorkerRecord*) {
   archive("is_keeper_lost", record.is_keeper_lost);
   archive("is_given_up", record.is_given_up);
   archive("is_forked", record.is_forked);
+  archive("becomes_zygote", record.becomes_zygote);
 }
 
 template <class Archive, class Worker>

@@ -38,7 +38,7 @@ WorkerHandle::WorkerHandle(boost::asio::io_context& io, WorkerId id, WorkerRecor
 WorkerHandle::~WorkerHandle() {
   // The descriptors have owners of their own; Asio only forgets them.
   if (exit_watch_.is_open()) exit_watch_.release();
-  channel_watch_.release();
+  if (channel_watch_.is_open()) channel_watch_.release();
 }
 
 void WorkerHandle::wait_for_message(std::function<void()> handler) {
@@ -60,6 +60,12 @@ Result<void> WorkerHandle::take_process(pid_t pid) {
   process_.pidfd = std::move(pidfd);
   exit_watch_.assign(process_.pidfd.get());
   return {};
+}
+
+StartedZygote WorkerHandle::release_zygote() {
+  exit_watch_.release();
+  channel_watch_.release();
+  return {process_.pid, std::move(process_.pidfd), control::Channel(process_.channel.release())};
 }
 
 void WorkerHandle::kill_group() {
@@ -106,6 +112,7 @@ void WorkerHandle::retire(RetireCause cause, TimePoint now) {
   const bool has_moved = move(WorkerEvent::told_to_retire, now);
   STINT_ASSERT(has_moved);
   record_.retire_cause = cause;
+  if (cause != RetireCause::recycle) record_.becomes_zygote = false;
   record_.retiring_since = now;
 }
 

@@ -50,8 +50,9 @@ struct WorkerRecord {
   bool is_serving = false;
   bool is_draining = false;
   bool is_keeper_lost = false;
-  bool is_given_up = false;  // its generation will never serve
-  bool is_forked = false;    // by a zygote
+  bool is_given_up = false;     // its generation will never serve
+  bool is_forked = false;       // by a zygote
+  bool becomes_zygote = false;  // when it has retired
 };
 
 class WorkerHandle {
@@ -87,6 +88,11 @@ class WorkerHandle {
   void want_replacement(RecycleReason reason, std::string detail = {});
   void retire(RetireCause cause, TimePoint now);  // REQUIRES: not yet retiring
   void mark_killed(KillCause why) { record_.killed = why; }
+  void mark_becoming_zygote() { record_.becomes_zygote = true; }
+  // It has drained, and goes on as a zygote: what is left of it here.
+  void mark_drained() { has_drained_ = true; }
+  bool is_zygote_now() const { return record_.becomes_zygote && has_drained_; }
+  StartedZygote release_zygote();
   void mark_serving() { record_.is_serving = true; }
   bool is_serving() const { return record_.is_serving; }  // it has been told to accept
   void mark_draining() { record_.is_draining = true; }
@@ -126,6 +132,7 @@ class WorkerHandle {
 
  private:
   const WorkerId id_;
+  bool has_drained_ = false;
   WorkerRecord record_;
   StartedWorker process_;
   boost::asio::posix::stream_descriptor exit_watch_;     // of process_.pidfd, which it does not own

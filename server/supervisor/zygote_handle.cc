@@ -21,10 +21,11 @@ std::string_view text_of(ZygoteState state) {
 }
 
 ZygoteHandle::ZygoteHandle(boost::asio::io_context& io, std::uint64_t id, unsigned generation, TimePoint started,
-                           StartedZygote process)
+                           StartedZygote process, bool was_worker)
     : id_(id),
       generation_(generation),
       started_(started),
+      was_worker_(was_worker),
       process_(std::move(process)),
       exit_watch_(io, process_.pidfd.get()),
       channel_watch_(io, process_.channel.fd()) {}

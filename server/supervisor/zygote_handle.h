@@ -26,7 +26,7 @@ std::string_view text_of(ZygoteState state);
 class ZygoteHandle {
  public:
   ZygoteHandle(boost::asio::io_context& io, std::uint64_t id, unsigned generation, TimePoint started,
-               StartedZygote process);
+               StartedZygote process, bool was_worker = false);
   ~ZygoteHandle();
   ZygoteHandle(const ZygoteHandle&) = delete;
   ZygoteHandle& operator=(const ZygoteHandle&) = delete;
@@ -55,6 +55,7 @@ class ZygoteHandle {
   TimePoint retiring_since() const { return retiring_since_; }
   Duration ready_for(TimePoint now) const;  // zero: never was
   const std::optional<LoadFailure>& failure() const { return failure_; }
+  bool was_worker() const { return was_worker_; }  // it has grown out of one (app.recycle.refork_after)
   bool is_killed() const { return is_killed_; }
   bool is_late() const { return is_late_; }  // killed for not being ready, or not forking, in time
 
@@ -62,6 +63,7 @@ class ZygoteHandle {
   const std::uint64_t id_;
   const unsigned generation_;
   const TimePoint started_;
+  const bool was_worker_;
   StartedZygote process_;
   ZygoteState state_ = ZygoteState::starting;
   std::optional<TimePoint> ready_since_;

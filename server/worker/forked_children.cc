@@ -16,6 +16,7 @@ std::vector<int> own_descriptors;
 // In the child, before anything of the application: only system calls. The table is shared memory of the worker: read,
 // not written.
 void in_child() {
+  if (shared_table == nullptr) return;
   for (const int descriptor : own_descriptors) ::close(descriptor);
   for (std::size_t i = 0; i < shared_table->size(); ++i) {
     const control::ConnectionSlot& slot = shared_table->slot(i);
@@ -29,7 +30,11 @@ void close_in_forked_children(const control::ConnectionTableView& table, std::ve
   STINT_ASSERT(shared_table == nullptr);
   shared_table = &table;
   own_descriptors = std::move(descriptors);
-  ::pthread_atfork(nullptr, nullptr, in_child);
+  static const int registered =
+      ::pthread_atfork(nullptr, nullptr, in_child);  // once a process, and those forked from it
+  static_cast<void>(registered);
 }
+
+void forget_forked_children() { shared_table = nullptr; }
 
 }  // namespace stint::worker

@@ -35,4 +35,11 @@ Result<int> catch_signals() {
   return signal_event;
 }
 
+void forget_signals() {
+  struct sigaction action{};
+  action.sa_handler = SIG_DFL;
+  for (const int number : {SIGTERM, SIGINT}) ::sigaction(number, &action, nullptr);
+  ::close(signal_event);
+}
+
 }  // namespace stint::worker

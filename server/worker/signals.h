@@ -9,5 +9,7 @@ namespace stint::worker {
 
 // Once a process: TERM and INT make `signal_fd` readable, PIPE is ignored as in any Python program. Returns an eventfd.
 Result<int> catch_signals();
+// The process goes on as something else: TERM and INT end it.
+void forget_signals();
 
 }  // namespace stint::worker

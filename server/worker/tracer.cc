@@ -107,6 +107,7 @@ Result<std::unique_ptr<Tracer>> Tracer::make(EventLoop& loop, Runtime& runtime) 
 
 Tracer::~Tracer() {
   ++board.round;
+  ::signal(signal_, SIG_DFL);
   loop_.unwatch(answers_.get());
 }
 

@@ -54,8 +54,14 @@ int Worker::run() {
   crew_.reset();  // the main thread is alone again
   tell(control::Drained{});
   access_->flush();
-  runtime_.runtime->shut_down();
+  if (!becomes_zygote_) runtime_.runtime->shut_down();
   return 0;
+}
+
+Worker::Remains Worker::leave_application() {
+  forget_signals();
+  forget_forked_children();
+  return {{std::move(runtime_), std::move(application_)}, channel_.release()};
 }
 
 void Worker::take(StartedApplication started, StartStep fork) {
@@ -203,6 +209,7 @@ void Worker::read_channel() {
       begin_to_serve();
     } else if (const auto* retire = std::get_if<control::Retire>(&**received)) {
       const bool is_first = !drain_->has_begun();
+      becomes_zygote_ = retire->becomes_zygote;
       drain_->begin(retire->takes_rest, retire->takes_waiting);
       balance_->announce();
       if (is_first) tell(control::Draining{});
@@ -247,6 +254,7 @@ void Worker::trace(unsigned number) {
 void Worker::on_supervisor_gone() {
   log_.warning("supervisor gone", {{"next", "finishing what runs, then exiting"}});
   has_supervisor_ = false;
+  becomes_zygote_ = false;
   loop_->unwatch(channel_.fd());
   drain_->begin(true);
 }

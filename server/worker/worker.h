@@ -47,6 +47,15 @@ class Worker final : private CrewWork {
   void take(StartedApplication started, StartStep fork);
   Result<void> start_keeper();
 
+  // After run(): it has retired to become a zygote, and this is what that has of it. REQUIRES: becomes_zygote(). The
+  // worker goes then, and with it all that it has open.
+  bool becomes_zygote() const { return becomes_zygote_; }
+  struct Remains {
+    StartedApplication application;
+    UniqueFd channel;
+  };
+  Remains leave_application();
+
   // Returns the exit code: 0 retired, 1 could not start. The caller ends the process with _exit: Python is not torn
   // down.
   int run();
@@ -118,6 +127,7 @@ class Worker final : private CrewWork {
   bool shall_tidy_ = false;  // at the next opportunity
   std::size_t published_connections_ = 0;
   bool has_supervisor_ = true;
+  bool becomes_zygote_ = false;  // when it has retired
 };
 
 }  // namespace stint::worker

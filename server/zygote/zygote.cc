@@ -26,7 +26,7 @@ LoadFailure not_safe(const std::vector<std::string>& obstacles) {
   std::string text;
   for (const std::string& obstacle : obstacles) text += (text.empty() ? "" : "; ") + obstacle;
   return {"fork_safety",
-          "after its import the application is not fit to be forked: " + text +
+          "the application is not fit to be forked: " + text +
               "; start threads and open connections at the first request, or set app.workers.start = \"fresh\"",
           {}};
 }

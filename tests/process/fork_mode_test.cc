@@ -307,6 +307,79 @@ TEST_CASE("forked workers are replaced by count of requests, and no client notic
   server.expect_clean_exit();
 }
 
+// What it has learned since its import, as a cache does.
+const std::string learning = R"(
+import os, threading, time
+answers = 0
+def application(environ, start_response):
+    global answers
+    answers += 1
+    if environ["PATH_INFO"] == "/poll":
+        threading.Thread(target=threading.Event().wait, daemon=True, name="poller").start()
+    time.sleep(0.001)
+    start_response("200 OK", [("X-Worker-Pid", str(os.getpid())), ("X-Parent", str(os.getppid()))])
+    return [str(answers).encode()]
+)";
+
+TEST_CASE(
+    "after so many requests a worker becomes the zygote, all others are forked from it, and no client notices "
+    "(issue 7)",
+    "[process]") {
+  ForkedSite site(learning, settings(3, forks, "[app.recycle]\nrefork_after = 300\n"));
+  ServerProcess& server = *site.server;
+  server.wait_until_ready();
+  const std::vector<pid_t> first = server.ready_workers();
+  const pid_t zygote = site.zygotes().at(1);
+  Load load;
+  load.address = server.address();
+  load.connections = 6;
+  load.requests = 100'000'000;
+  BackgroundLoad background(load);
+  // Twice: each zygote has grown out of a worker of the one before.
+  pid_t before = zygote;
+  for (int i = 0; i < 2; ++i) {
+    CHECK(eventually([&] { return site.zygotes().contains(1) && site.zygotes().at(1) != before; }));
+    before = site.zygotes().at(1);
+  }
+  const LoadReport report = background.stop();
+  INFO(report.text());
+  CHECK(report.failures() == 0);
+  CHECK(report.idle_closes == 0);
+  CHECK(report.announced_closes == 0);
+  CHECK(report.answers_by_worker.contains(before));  // it was a worker
+  CHECK(eventually([&] {
+    const std::vector<pid_t> now = server.ready_workers();
+    return now.size() == 3 && std::none_of(now.begin(), now.end(), [&](pid_t pid) {
+             return pid == before || std::find(first.begin(), first.end(), pid) != first.end();
+           });
+  }));
+  CHECK(eventually([&] { return std::stoi(fetch(server.address(), "/").body) > 300; }));
+  CHECK(fetch(server.address(), "/").field("X-Parent") == std::to_string(server.pid()));
+  CHECK_FALSE(is_running(zygote));
+  CHECK(server.log_count("keeper died") == 0);
+  CHECK(server.log_count("died") == 0);
+  server.expect_clean_exit();
+}
+
+TEST_CASE("a worker with a thread is not fit to become the zygote, which says so once and goes on (issue 7)",
+          "[process]") {
+  ForkedSite site(learning, settings(2, forks, "[app.recycle]\nrefork_after = 50\n"));
+  ServerProcess& server = *site.server;
+  server.wait_until_ready();
+  const pid_t zygote = site.zygotes().at(1);
+  for (int i = 0; i < 4; ++i) CHECK(fetch(server.address(), "/poll").status == 200);
+  CHECK(eventually([&] {
+    CHECK(fetch(server.address(), "/poll").status == 200);
+    return server.log_count("worker not fit to become the zygote") == 1;
+  }));
+  CHECK_THAT(server.log(), Catch::Matchers::ContainsSubstring("thread 'poller' runs"));
+  for (int i = 0; i < 120; ++i) CHECK(fetch(server.address(), "/poll").status == 200);
+  CHECK(site.zygotes().at(1) == zygote);
+  CHECK(server.log_count("worker not fit") == 1);
+  CHECK(server.wait_for_ready_workers(2));
+  server.expect_clean_exit();
+}
+
 TEST_CASE("a forked worker's keeper rescues its connections", "[process]") {
   ServerOptions options = with_workers(2);
   options.set = {{"app.workers.start", "fork"}};

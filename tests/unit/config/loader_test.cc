@@ -209,6 +209,9 @@ TEST_CASE("each wrong key or value is told with its place, and what was probably
       {app + "[app.recycle]\nmax_rss = \"256MiB\"\nkill_rss = \"256MiB\"\n",
        {"site.toml:5:12: 'app.recycle.kill_rss' must be larger than 'app.recycle.max_rss', which is \"256MiB\""}},
 
+      {app + "[app.recycle]\nrefork_after = 1000\n",
+       {"site.toml:4:16: 'app.recycle.refork_after' has a meaning only with 'app.workers.start' = \"fork\""}},
+
       // durations and sizes
       {app + "[http]\nhead_timeout = 10\n",
        {"site.toml:4:16: 'http.head_timeout' must be a duration such as \"30s\" (units ms, s, m, h), not 10"}},

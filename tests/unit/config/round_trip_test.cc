@@ -35,6 +35,7 @@ Settings far_from_defaults() {
   s.app.recycle = {.max_requests = 10'000,
                    .max_rss = 300_MiB,
                    .max_age = 90min,
+                   .refork_after = 5000,
                    .max_fds = 500,
                    .max_threads = 20,
                    .min_age = 10s,

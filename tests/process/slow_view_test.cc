@@ -1,9 +1,15 @@
 // Stories of views that take long, and of those who come meanwhile.
 #include "tests/process/story.h"
 
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+
+#include <csignal>
 #include <deque>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <set>
 
 namespace stint::test {
@@ -17,8 +23,9 @@ class LongView {
   LongView(const ServerProcess& server, const std::string& name, HttpClient on)
       : file_(server.folder().file(name)), client(std::move(on)) {
     client.send("GET /until?touch=" + file_ + ".runs&file=" + file_ + " HTTP/1.1\r\nHost: a\r\n\r\n");
-    REQUIRE(eventually([&] { return std::filesystem::exists(file_ + ".runs"); }));
+    REQUIRE(eventually([&] { return read_file(file_ + ".runs") != ""; }));
   }
+  pid_t worker() const { return std::stoi(read_file(file_ + ".runs")); }
   void let_end() { std::ofstream(file_).put('x'); }
   // Its worker's pid.
   pid_t end() {
@@ -127,6 +134,134 @@ TEST_CASE("a worker with four threads runs four views at once (issue 7)", "[proc
   views[2].end();
   CHECK(fifth.receive().status == 200);
   for (int i : {0, 1, 3}) views[static_cast<std::size_t>(i)].end();
+  server.expect_clean_exit();
+}
+
+// Two workers, one inside a view, the other never without requests that wait: as soon as one of its clients has its
+// answer it asks for the next.
+class SaturatedServer {
+ public:
+  SaturatedServer() : SaturatedServer(std::make_unique<TemporaryFolder>()) {}
+
+  // No worker can be started from here on.
+  void hold_starts() { server.folder().write("hold", ""); }
+  void let_start() { std::filesystem::remove(server.folder().file("hold")); }
+  // The view that runs comes to its end, the next begins, and its client asks for one more, which waits.
+  void go_on() {
+    REQUIRE(eventually([this] { return running() != nullptr; }));
+    Asking& one = *running();
+    std::ofstream(one.file).put('x');
+    CHECK(one.client.receive().body == "it is there\n");
+    ask(one);
+  }
+  // What is in the inbox now has its turn soon: not after so and so many milliseconds, but before many others.
+  template <class Condition>
+  void expect_soon(Condition&& is_answered) {
+    unsigned others = 0;
+    while (!is_answered() && others < 50) {
+      go_on();
+      ++others;
+    }
+    INFO(others << " other requests were served meanwhile");
+    CHECK(is_answered());
+  }
+  void come_to_an_end() {
+    for (Asking& one : all_) std::ofstream(one.file).put('x');
+    for (Asking& one : all_) CHECK(one.client.receive().body == "it is there\n");
+  }
+  std::uint64_t connections_of_leaving() const {
+    const boost::json::object status = server.status();
+    for (const boost::json::value& worker : status.at("pool").at("workers").as_array())
+      if (worker.at("pid").to_number<pid_t>() == leaving.pid)
+        return worker.at("connections").to_number<std::uint64_t>();
+    return 0;
+  }
+
+  ServerProcess server;
+  ServerProcess::WorkerRow leaving;     // in the last slot; inside a view
+  std::optional<HttpClient> resting;    // a connection of its, idle
+  std::optional<LongView> in_its_view;  // the other one
+
+ private:
+  struct Asking {
+    HttpClient client;
+    std::string file;
+  };
+
+  explicit SaturatedServer(std::unique_ptr<TemporaryFolder> folder)
+      : server{options(*folder), std::move(folder)} {  // in this order
+    server.wait_until_ready();
+    for (const ServerProcess::WorkerRow& row : server.workers())
+      if (row.slot == 2) leaving = row;
+    LongView one(server, "one"), other(server, "other");  // the second goes to whom the first has left idle
+    const bool is_the_first = one.worker() == leaving.pid;
+    LongView& of_leaving = is_the_first ? one : other;
+    of_leaving.end();
+    resting = std::move(of_leaving.client);
+    in_its_view.emplace(server, "in_its_view");
+    REQUIRE(in_its_view->worker() == leaving.pid);
+    (is_the_first ? other : one).end();
+    for (int i = 0; i < 10; ++i) {
+      HttpClient client(server.address());
+      REQUIRE(worker_of(client.get("/")) != leaving.pid);
+      all_.push_back({std::move(client), ""});
+    }
+    for (Asking& each : all_) ask(each);
+    for (int i = 0; i < 10; ++i) go_on();
+  }
+
+  static ServerOptions options(const TemporaryFolder& folder) {
+    ServerOptions options = with_workers(2);
+    options.module = "held_start:application";
+    options.set = {{"app.env", "{ HOLD = \"" + folder.file("hold") + "\" }"}};
+    return options;
+  }
+  void ask(Asking& one) {
+    one.file = server.folder().file("asked" + std::to_string(++asked_));
+    one.client.send("GET /until?touch=" + one.file + ".runs&file=" + one.file + " HTTP/1.1\r\nHost: a\r\n\r\n");
+  }
+  Asking* running() {
+    for (Asking& one : all_)
+      if (std::filesystem::exists(one.file + ".runs")) return &one;
+    return nullptr;
+  }
+
+  std::deque<Asking> all_;
+  unsigned asked_ = 0;
+};
+
+TEST_CASE("a dead worker's connections are served where requests wait all the time (issue 7)", "[process]") {
+  SaturatedServer saturated;
+  ServerProcess& server = saturated.server;
+  saturated.hold_starts();
+  kill(saturated.leaving.pid, SIGKILL);
+  saturated.in_its_view->let_end();  // when it is served once more
+  HttpClient& interrupted = saturated.in_its_view->client;
+  saturated.resting->send("GET /retried HTTP/1.1\r\nHost: a\r\n\r\n");
+  REQUIRE(eventually([&] { return !is_running(saturated.leaving.keeper); }));  // all that it had is in the inbox
+  saturated.expect_soon(
+      [&] { return saturated.resting->is_readable_within(0ms) && interrupted.is_readable_within(0ms); });
+  CHECK(server.ready_workers().size() == 1);  // no other one has taken them
+  saturated.let_start();
+  CHECK(saturated.resting->receive().status == 200);
+  CHECK(interrupted.receive().body == "it is there\n");
+  saturated.come_to_an_end();
+  CHECK(server.wait_for_ready_workers(2));
+  server.expect_clean_exit();
+}
+
+TEST_CASE("a retired worker's connections are served where requests wait all the time (issue 7)", "[process]") {
+  SaturatedServer saturated;
+  ServerProcess& server = saturated.server;
+  server.signal(SIGTTOU);                                                        // one fewer: none comes in its place
+  REQUIRE(eventually([&] { return saturated.connections_of_leaving() == 1; }));  // the other is in the inbox
+  saturated.resting->send("GET /retried HTTP/1.1\r\nHost: a\r\n\r\n");
+  saturated.expect_soon([&] { return saturated.resting->is_readable_within(0ms); });
+  CHECK(worker_of(saturated.resting->receive()) != saturated.leaving.pid);
+  CHECK(is_running(saturated.leaving.pid));
+  CHECK(saturated.in_its_view->end() == saturated.leaving.pid);
+  saturated.come_to_an_end();
+  CHECK(server.wait_for_ready_workers(1));
   server.expect_clean_exit();
 }
 

@@ -41,8 +41,8 @@ def slow(environ, query):
 
 def until(environ, query):
     """Lasts until the file `file` is there."""
-    with open(query["touch"], "w"):
-        pass
+    with open(query["touch"], "w") as file:
+        file.write(str(os.getpid()))
     while not os.path.exists(query["file"]):
         time.sleep(0.005)
     return b"it is there\n"

@@ -166,7 +166,7 @@ class Pool {
   void tend_zygotes(TimePoint now);
   static void kill_late(ZygoteHandle& zygote);
   void kill_zygotes();
-  void give_up_fork(const WorkerHandle& worker, KillCause why);
+  void give_up_fork(WorkerHandle& worker, KillCause why);
   void introduce(WorkerHandle& worker, std::optional<pid_t> sender);
   Bytes own_memory(const WorkerHandle& worker, Bytes anonymous, bool is_time);
   void add_zygotes(MemoryView& view) const;

@@ -276,11 +276,16 @@ void Pool::kill_zygotes() {
   for (const auto& zygote : zygotes_) zygote->kill();
 }
 
-// A worker that was to be forked is wanted no more. There is nobody to kill yet: should it still come, it is killed
-// then. Where its zygote has not forked it in time, the zygote is what hangs.
-void Pool::give_up_fork(const WorkerHandle& worker, KillCause why) {
+// A worker that was to be forked is wanted no more. There is nobody to kill yet: should it still come, it finds its
+// channel closed. But it may have been forked and hang, in a handler of pthread_atfork(3) for one, before it could say
+// who it is, with our listeners open; it has the zygote's group then. Where it has not come in time, or nobody is
+// wanted any more, the group is what ends.
+void Pool::give_up_fork(WorkerHandle& worker, KillCause why) {
+  worker.give_up();
   ZygoteHandle* zygote = zygote_of(worker.generation());
-  if (why == KillCause::startup_timeout && zygote != nullptr) kill_late(*zygote);
+  if (zygote == nullptr || why == KillCause::scale_down) return;
+  if (why == KillCause::startup_timeout) zygote->mark_late();
+  zygote->kill_group();
 }
 
 void Pool::introduce(WorkerHandle& worker, std::optional<pid_t> sender) {

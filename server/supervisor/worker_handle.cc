@@ -2,6 +2,7 @@
 
 #include "stint/assert.h"
 
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -71,6 +72,9 @@ StartedZygote WorkerHandle::release_zygote() {
 void WorkerHandle::kill_group() {
   if (has_process()) ::kill(-process_.pid, SIGKILL);
 }
+
+// ENOTCONN, the only error: it has ended on its other side.
+void WorkerHandle::give_up() { static_cast<void>(::shutdown(process_.channel.fd(), SHUT_RDWR)); }
 
 Result<void> WorkerHandle::send_signal(int number) {
   if (::syscall(SYS_pidfd_send_signal, process_.pidfd.get(), number, nullptr, 0) != 0)

@@ -80,6 +80,9 @@ class WorkerHandle {
   // Also to what it has started: its keeper, and the Python it asks who it is. REQUIRES: not reaped, so the pid is its
   // own.
   void kill_group();
+  // Before it has a process: nobody waits for one any more. The channel ends for both sides; who comes all the same
+  // ends.
+  void give_up();
   bool has_ended() const;  // reaped or not; REQUIRES: has_process()
   std::optional<ExitStatus> reap() { return supervisor::reap(process_.pidfd.get()); }
 

@@ -62,6 +62,12 @@ void ZygoteHandle::kill() {
   static_cast<void>(::syscall(SYS_pidfd_send_signal, process_.pidfd.get(), SIGKILL, nullptr, 0));
 }
 
+// It is not reaped, so the number is still its group's.
+void ZygoteHandle::kill_group() {
+  kill();
+  ::kill(-process_.pid, SIGKILL);
+}
+
 Duration ZygoteHandle::ready_for(TimePoint now) const {
   return ready_since_ ? std::chrono::duration_cast<Duration>(now - *ready_since_) : Duration{};
 }

@@ -44,6 +44,8 @@ class ZygoteHandle {
   // It ends when it has forked what it was told to: its channel's end says so.
   void retire(TimePoint now);
   void kill();
+  // With those that it has forked and that have not introduced themselves: they are in its process group until then.
+  void kill_group();
   void mark_late() { is_late_ = true; }
 
   std::uint64_t id() const { return id_; }

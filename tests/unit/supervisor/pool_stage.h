@@ -55,9 +55,13 @@ struct Stage {
   std::unique_ptr<Pool> pool;
   AppSettings* app = nullptr;  // of the generation that was made last
 
-  explicit Stage(const std::string& behaviour, unsigned count = 2, const std::string& executable = FAKE_WORKER) {
+  // `zygote`: what it does; empty: the workers start by themselves.
+  explicit Stage(const std::string& behaviour, unsigned count = 2, const std::string& executable = FAKE_WORKER,
+                 const std::string& zygote = "") {
     settings.name = "site";
     settings.workers = {.count = count, .startup_timeout = 60s};
+    if (!zygote.empty()) settings.workers.start = StartMode::fork;
+    settings.env["FAKE_ZYGOTE_DOES"] = zygote;
     settings.recycle = {.at_once = 1, .drain_timeout = 60s};
     settings.env["FAKE_WORKER_DOES"] = behaviour;
     auto listener = net::open_listener({ListenAddress::Family::ipv4, "127.0.0.1", 0, ""});
@@ -94,7 +98,8 @@ struct Stage {
       io.run_for(5ms);
       io.restart();
       pool->tick();
-      for (const auto& child : reap_other_children([this](pid_t pid) { return pool->has_process(pid); }))
+      for (const auto& child :
+           reap_other_children([this](pid_t pid) { return pool->has_process(pid) || pool->waits_for_forks(); }))
         pool->on_child_end(child.pid, child.exit);
     }
     return true;

@@ -1,6 +1,6 @@
 // Statement 61: what Django does with its server, item by item, with real Django (apps/django_smoke).
 // STINT_TEST_PYTHON_VENV names a virtual environment with Django (./dev test makes one); without it these are skipped.
-#include "tests/process/story.h"
+#include "tests/conformance/wsgi_server.h"
 
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -384,7 +384,10 @@ TEST_CASE("WSGI 61: database connections last as CONN_MAX_AGE says, across recyc
     REQUIRE(eventually([&] { return !is_running(worker); }));
   }
   CHECK(workers.size() == rounds);
-  CHECK(site.notes("connected") == (is_persistent ? rounds : rounds * requests));
+  // Django has connections of its own in each thread, and which of them call is the worker's choice.
+  const std::size_t most = is_persistent ? rounds * threads_of_a_worker() : rounds * requests;
+  CHECK(site.notes("connected") >= (is_persistent ? rounds : most));
+  CHECK(site.notes("connected") <= most);
   CHECK(eventually([&] { return site.notes("finished") == rounds * requests; }));  // close() of each answer
   site.server.expect_clean_exit();
 }
@@ -393,7 +396,9 @@ TEST_CASE("WSGI 61: a cache's client lasts from request to request, although con
   if (is_skipped()) return;
   SmokeSite site;
   HttpClient client(site.address());
-  for (int i = 0; i < 3; ++i) CHECK(json_of(client.get("/cache")).at("clients") == 1);
+  // One for each thread that has asked.
+  for (int i = 0; i < 12; ++i)
+    CHECK(json_of(client.get("/cache")).at("clients").to_number<unsigned>() <= threads_of_a_worker());
   CHECK(client.get("/cache?alias=broken").status == 500);  // told to the request that wants it, not to the start
   site.server.expect_clean_exit();
 }

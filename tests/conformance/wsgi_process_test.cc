@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <map>
 
 namespace stint::test {
 namespace {
@@ -26,7 +27,14 @@ TEST_CASE("WSGI 52: the module is imported once in each worker, in the main thre
 TEST_CASE("WSGI 53: threading.local lasts from request to request, and close() is called for request_finished",
           "[conformance]") {
   WsgiServer server(plain_or_validated());
-  for (const char* count : {"1", "2", "3"}) CHECK(server.text("/thread_local") == count);
+  // Which of its calls it is, says each thread: as many as there are may be at their first.
+  std::map<int, unsigned> threads_at;
+  for (int i = 0; i < 12; ++i) ++threads_at[std::stoi(server.text("/thread_local"))];
+  CHECK(threads_at[1] >= 1);
+  CHECK(threads_at[1] <= threads_of_a_worker());
+  for (const auto& [count, threads] : threads_at) {
+    if (count > 1) CHECK(threads <= threads_at[count - 1]);
+  }
   const std::string file = server.file("closed");
   CHECK(server.text("/closing?kind=whole&file=" + file) == "onetwo");
   CHECK(eventually([&] { return read_file(file) == "closed\n"; }));

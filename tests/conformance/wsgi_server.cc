@@ -30,6 +30,10 @@ boost::json::object WsgiServer::environ(const HttpFields& fields, const std::str
   return boost::json::parse(text("/environ_as_json" + behind, fields)).as_object();
 }
 
+unsigned threads_of_a_worker() {
+  return static_cast<unsigned>(std::stoul(set_for_this_run("app.workers.threads").value_or("1")));
+}
+
 std::size_t count_of(const std::string& text, std::string_view part) {
   std::size_t count = 0;
   for (auto at = text.find(part); at != text.npos; at = text.find(part, at + part.size())) ++count;

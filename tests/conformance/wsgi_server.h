@@ -20,6 +20,9 @@ struct WsgiServer : ServerProcess {
   std::string file(const std::string& name) const { return folder().file(name); }
 };
 
+// That call the application: in one of the modes that the statements are held against (CMakeLists.txt) more than one.
+unsigned threads_of_a_worker();
+
 std::size_t count_of(const std::string& text, std::string_view part);
 
 // What is `key` of an environ, as text; "-" when it is not there.

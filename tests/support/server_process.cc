@@ -10,7 +10,9 @@
 #include <boost/json/value.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 #include <regex>
+#include <stdexcept>
 
 namespace stint::test {
 namespace {
@@ -27,6 +29,17 @@ std::vector<std::string> addresses_in(const std::string& log) {
   return addresses;
 }
 
+using Setting = std::pair<std::string, std::string>;
+
+std::optional<Setting> setting_for_this_run() {
+  const char* variable = std::getenv("STINT_TEST_SET");
+  if (variable == nullptr) return std::nullopt;
+  const std::string text = variable;
+  const std::size_t key_end = text.find('=');
+  if (key_end == text.npos) throw std::runtime_error("STINT_TEST_SET is not KEY=VALUE: " + text);
+  return Setting(text.substr(0, key_end), text.substr(key_end + 1));
+}
+
 bool runs(pid_t pid, const std::string& program) {
   std::error_code gone;
   return std::filesystem::equivalent("/proc/" + std::to_string(pid) + "/exe", program, gone);
@@ -35,6 +48,11 @@ bool runs(pid_t pid, const std::string& program) {
 }  // namespace
 
 std::string apps_folder() { return STINT_SOURCE_DIR "/tests/apps/stories"; }
+
+std::optional<std::string> set_for_this_run(std::string_view key) {
+  const auto setting = setting_for_this_run();
+  return setting && setting->first == key ? std::optional(setting->second) : std::nullopt;
+}
 
 ServerProcess::ServerProcess(ServerOptions options, std::unique_ptr<TemporaryFolder> folder)
     : options_(std::move(options)), folder_(folder ? std::move(folder) : std::make_unique<TemporaryFolder>()) {
@@ -55,6 +73,8 @@ ServerProcess::ServerProcess(ServerOptions options, std::unique_ptr<TemporaryFol
   if (options_.workers > 0) add("--workers", std::to_string(options_.workers));
   if (!options_.directory.empty()) add("--directory", options_.directory);
   add("--set", "control.socket=\"" + control_socket() + "\"");
+  if (auto setting = setting_for_this_run())
+    options_.set.insert(options_.set.begin(), std::move(*setting));  // last wins
   for (const auto& [key, value] : options_.set) add("--set", key + "=" + value);
   command.arguments.insert(command.arguments.end(), options_.words.begin(), options_.words.end());
   command.environment = options_.environment;

@@ -12,12 +12,17 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace stint::test {
 
 std::string apps_folder();  // tests/apps/stories
+
+// What STINT_TEST_SET in the environment, "KEY=VALUE", sets for every server of this run: the same stories with other
+// settings. nullopt: not this key. What a story sets itself stays.
+std::optional<std::string> set_for_this_run(std::string_view key);
 
 struct ServerOptions {
   std::string program;                           // empty: the one that was built

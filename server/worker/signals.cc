@@ -3,16 +3,27 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdint>
 
 namespace stint::worker {
 
 namespace {
-int signal_event = -1;  // a handler can reach nothing but a global; written once, before the handlers are set
+// A handler can reach nothing but globals; written once, before the handlers are set.
+int signal_event = -1;
+pid_t worker = -1;
 
-void on_signal(int) {
+// A child that the application forks has the handlers too, and our descriptor. There the signal ends it, as it would
+// end any other: multiprocessing's terminate() relies on that. An atfork handler would come too late for a signal that
+// is sent at once.
+void on_signal(int number) {
   const int saved = errno;
+  if (::getpid() != worker) {
+    std::signal(number, SIG_DFL);
+    ::kill(::getpid(), number);  // it waits for the end of this handler
+    return;
+  }
   const std::uint64_t one = 1;
   static_cast<void>(!::write(signal_event, &one, sizeof one));  // fails only when it is readable anyway
   errno = saved;
@@ -22,6 +33,7 @@ void on_signal(int) {
 Result<int> catch_signals() {
   signal_event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (signal_event < 0) return system_error("eventfd");
+  worker = ::getpid();
   struct sigaction action{};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;

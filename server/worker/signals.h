@@ -8,6 +8,7 @@
 namespace stint::worker {
 
 // Once a process: TERM and INT make `signal_fd` readable, PIPE is ignored as in any Python program. Returns an eventfd.
+// Children that the application forks are ended by TERM and INT, unless they have handlers of their own.
 Result<int> catch_signals();
 // The process goes on as something else: TERM and INT end it.
 void forget_signals();

@@ -11,7 +11,7 @@ namespace stint::worker {
 
 // Of one worker at a time: from here on each forked child closes `descriptors` and the sockets of all connections
 // before it returns from fork(2). `table` outlives the process's forking.
-void close_in_forked_children(const control::ConnectionTableView& table, std::vector<int> descriptors);
+void close_in_forked_children(const control::ConnectionTableView& table, const std::vector<int>& descriptors);
 void forget_forked_children();  // there is no worker in this process any more
 
 }  // namespace stint::worker

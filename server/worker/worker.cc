@@ -139,7 +139,7 @@ Result<void> Worker::start_serving() {
                                                    *private_memory_, log_);
   std::vector<int> ours{channel_.fd(), inheritance_.inbox_put.get(), inheritance_.inbox_take.get()};
   for (const net::Listener& listener : listeners) ours.push_back(listener.socket.get());
-  close_in_forked_children(*shared_table_, std::move(ours));
+  close_in_forked_children(*shared_table_, ours);
 
   services_->look_for_orders = [this] { read_channel(); };
   acceptor_ =

@@ -69,6 +69,26 @@ TEST_CASE("each way that Python has to start processes and event loops works in 
   server.expect_clean_exit();
 }
 
+TEST_CASE("a view that starts processes while its worker retires has its own descriptors (issue 7)", "[process]") {
+  ServerProcess server(in_each_mode());
+  server.wait_until_ready();
+  const std::string runs = server.folder().file("runs"), until = server.folder().file("until");
+  HttpClient client(server.address()), other(server.address());
+  client.send("GET /later?view=multiprocessing_pool&method=fork&touch=" + runs + "&until=" + until +
+              " HTTP/1.1\r\nHost: a\r\n\r\n");
+  REQUIRE(eventually([&] { return std::filesystem::exists(runs); }));
+  const std::string worker = std::to_string(server.ready_workers().at(0));
+  REQUIRE(server.command({"recycle"}).exit_code == 0);
+  // The listeners and the inbox have been let go when the new worker answers a connection of the old one's.
+  REQUIRE(eventually([&] { return other.get("/").field("X-Worker-Pid") != worker; }));
+  server.folder().write("until", "");
+  CHECK(client.receive().body == R"({"results": [0, 1, 4, 9], "elsewhere": true, "shared": 0})");
+  REQUIRE(eventually([&] { return !is_running(std::stoi(worker)); }));
+  INFO(server.log());
+  CHECK(server.log_count("drain timeout") == 0);
+  server.expect_clean_exit();
+}
+
 TEST_CASE("four views at the same time fork, run programs and keep event loops (issue 7)", "[process]") {
   ServerOptions options;
   options.module = "own_processes:application";

@@ -26,6 +26,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))
 from expectation import PATIENCE, Failure, eventually, expect  # noqa: E402
+from session import kill_session, processes_of_session  # noqa: E402
 
 SKIPPED = 77  # ctest's SKIP_RETURN_CODE
 PASSWORD = "the-story's-own"
@@ -51,31 +52,14 @@ class Server:
         return eventually("a line 'serving … listen=127.0.0.1:PORT' in the log", announced)
 
     def processes(self):
-        """Every living process of the server's session: pid and command line."""
-        found = []
-        for entry in os.scandir("/proc"):
-            if entry.name.isdigit():
-                try:
-                    stat = Path(entry.path, "stat").read_text()
-                    name, state_and_ids = stat.split("(", 1)[1].rsplit(")", 1)
-                    state, _parent, _group, session = state_and_ids.split()[:4]
-                except OSError:
-                    continue  # gone meanwhile
-                if int(session) == self.process.pid and state not in "ZX":
-                    found.append((int(entry.name), name))
-        return found
+        return processes_of_session(self.process.pid)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
     def kill(self):
-        """After a failure: whatever is left of the session."""
-        for pid, _ in self.processes():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        kill_session(self.process.pid)
         self.process.wait(PATIENCE)
 
 

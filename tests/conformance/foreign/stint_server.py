@@ -3,7 +3,6 @@ after: its end is part of every test here."""
 
 import ctypes
 import json
-import os
 import re
 import shutil
 import signal
@@ -15,6 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parents[1] / "support"))
 from expectation import PATIENCE, Failure, eventually, expect  # noqa: E402, F401 — the suites have them from here
+from session import kill_session, processes_of_session  # noqa: E402
 
 
 def toml(value):
@@ -107,18 +107,7 @@ class StintServer:
         return self.log_file.read_text(errors="replace")
 
     def processes(self):
-        """Every living process of the server's session: pid and name."""
-        found = []
-        for entry in os.scandir("/proc"):
-            if entry.name.isdigit():
-                try:
-                    name, state_and_ids = Path(entry.path, "stat").read_text().split("(", 1)[1].rsplit(")", 1)
-                except OSError:
-                    continue  # gone meanwhile
-                state, _parent, _group, session = state_and_ids.split()[:4]
-                if int(session) == self.process.pid and state not in "ZX":
-                    found.append((int(entry.name), name))
-        return found
+        return processes_of_session(self.process.pid)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -130,12 +119,7 @@ class StintServer:
         expect("no worker died", not died, died and died[0])
 
     def kill(self):
-        """After a failure: whatever is left of the session."""
-        for pid, _ in self.processes():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        kill_session(self.process.pid)
         self.process.wait(PATIENCE)
 
     def forget(self):

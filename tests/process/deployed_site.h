@@ -59,4 +59,37 @@ class Site {
   std::string folder_;
 };
 
+// Clients beside a story, of whom none may notice anything of it: with connections that last, with pipelined requests,
+// and with a new connection for every three.
+class ClientsOfThreeKinds {
+ public:
+  explicit ClientsOfThreeKinds(const std::string& address)
+      : kept_alive_(load(address)), pipelined_(load(address, 4)), short_lived_(load(address, 1, 3)) {}
+
+  // At the story's end: theirs, too.
+  void expect_nothing_noticed() {
+    for (BackgroundLoad* each : {&kept_alive_, &pipelined_, &short_lived_}) {
+      const LoadReport report = each->stop();
+      INFO(report.text());
+      CHECK(report.failures() == 0);
+      CHECK(report.idle_closes == 0);
+      CHECK(report.answers > 0);
+    }
+  }
+
+ private:
+  static Load load(const std::string& address, unsigned pipeline = 1, unsigned answers_per_connection = 0) {
+    Load load;
+    load.address = address;
+    load.requests = 1'000'000'000;
+    load.connections = 6;
+    load.pause = std::chrono::milliseconds(1);
+    load.pipeline = pipeline;
+    load.answers_per_connection = answers_per_connection;
+    return load;
+  }
+
+  BackgroundLoad kept_alive_, pipelined_, short_lived_;
+};
+
 }  // namespace stint::test

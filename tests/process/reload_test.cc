@@ -17,17 +17,7 @@ using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("a reload serves the new code when it returns, and no client notices", "[process][reload]") {
   Site site(2);
-  Load load;
-  load.address = site.server->address();
-  load.requests = 1'000'000'000;
-  load.connections = 6;
-  load.pause = std::chrono::milliseconds(1);
-  BackgroundLoad kept_alive(load);
-  load.pipeline = 4;
-  BackgroundLoad pipelined(load);
-  load.pipeline = 1;
-  load.answers_per_connection = 3;
-  BackgroundLoad short_lived(load);
+  ClientsOfThreeKinds clients(site.server->address());
 
   HttpClient client(site.server->address());
   for (int version = 2; version <= 6; ++version) {
@@ -41,13 +31,7 @@ TEST_CASE("a reload serves the new code when it returns, and no client notices",
       CHECK(site.version() == std::to_string(version));
     }
   }
-  for (BackgroundLoad* each : {&kept_alive, &pipelined, &short_lived}) {
-    const LoadReport report = each->stop();
-    INFO(report.text());
-    CHECK(report.failures() == 0);
-    CHECK(report.idle_closes == 0);
-    CHECK(report.answers > 0);
-  }
+  clients.expect_nothing_noticed();
   CHECK(eventually([&] { return site.server->ready_workers().size() == 2; }));
   site.server->expect_clean_exit();
 }

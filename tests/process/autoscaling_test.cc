@@ -18,19 +18,24 @@ ServerOptions with_range(const std::string& range, const std::string& more = "")
   return options;
 }
 
+// More than one worker can serve.
+Load working_clients(const ServerProcess& server, unsigned connections) {
+  Load load;
+  load.address = server.address();
+  load.paths = {{"/work?us=20000"}};
+  load.requests = 1'000'000'000;
+  load.connections = connections;
+  load.answers_per_connection = 5;  // kept-alive ones stay with their workers
+  return load;
+}
+
 TEST_CASE("a pool grows with its load, to its most, and shrinks when the load has gone", "[process]") {
   ServerProcess server(with_range("{ min = 1, max = 3 }"));
   server.wait_until_ready();
   CHECK(server.ready_workers().size() == 1);
   const pid_t first = server.ready_workers().at(0);
 
-  Load load;
-  load.address = server.address();
-  load.paths = {{"/work?us=20000"}};
-  load.requests = 1'000'000'000;
-  load.connections = 8;
-  load.answers_per_connection = 5;  // kept-alive ones stay with their workers
-  BackgroundLoad clients(load);
+  BackgroundLoad clients(working_clients(server, 8));
   CHECK(server.wait_for_ready_workers(3));
   CHECK(server.log_count("one worker more") == 2);
   const LoadReport report = clients.stop();
@@ -46,13 +51,7 @@ TEST_CASE("a pool grows with its load, to its most, and shrinks when the load ha
 TEST_CASE("a reload and an upgrade keep the count that the load asked for", "[process][upgrade]") {
   ServerProcess server(with_range("{ min = 1, max = 2 }", "[reload]\nsettle = \"0s\"\n"));
   server.wait_until_ready();
-  Load load;
-  load.address = server.address();
-  load.paths = {{"/work?us=20000"}};
-  load.requests = 1'000'000'000;
-  load.connections = 6;
-  load.answers_per_connection = 5;
-  BackgroundLoad clients(load);
+  BackgroundLoad clients(working_clients(server, 6));
   CHECK(server.wait_for_ready_workers(2));
   CHECK(server.command({"reload", "--wait"}).output.find("started 2") != std::string::npos);
   CHECK(server.command({"upgrade", "--wait"}).output.find("started 2") != std::string::npos);
@@ -74,13 +73,7 @@ TEST_CASE("a pool does not grow beyond its memory, and the worker that needs mos
   const pid_t first = server.ready_workers().at(0);
   CHECK(fetch(server.address(), "/leak?kib=40960").status == 200);
   CHECK(server.wait_for_ready_workers(1));  // where that took long there was another one for a moment
-  Load load;
-  load.address = server.address();
-  load.paths = {{"/work?us=20000"}};
-  load.requests = 1'000'000'000;
-  load.connections = 6;
-  load.answers_per_connection = 5;
-  BackgroundLoad clients(load);
+  BackgroundLoad clients(working_clients(server, 6));
   CHECK(eventually([&] { return server.log_count("no memory for one worker more") == 1; }));
   CHECK(server.ready_workers() == std::vector{first});
 

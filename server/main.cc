@@ -15,13 +15,13 @@
 #include "server/control/channel.h"
 #include "server/control/inheritance.h"
 #include "server/control/sealed_text.h"
+#include "server/control/signals_blocked.h"
 #include "server/control/zygote_inheritance.h"
 #include "server/logging/process_log.h"
 #include "server/net/inherited_sockets.h"
 #include "server/net/listener.h"
 #include "server/runtime_loader/runtime_loader.h"
 #include "server/supervisor/log_files.h"
-#include "server/supervisor/signals_blocked.h"
 #include "server/supervisor/supervisor.h"
 #include "server/supervisor/upgrade.h"
 #include "server/supervisor/worker_rights.h"
@@ -97,7 +97,7 @@ int serve(const cli::Serve& command, supervisor::Program program, const Settings
 
 int serve_role(const cli::Serve& command, supervisor::Program program) {
   // The first process of a container gets no signal that it does not handle yet; this one waits.
-  if (::getpid() == 1) supervisor::hold_signals();
+  if (::getpid() == 1) control::hold_signals();
   supervisor::ServiceManagerSettings service_manager = supervisor::take_service_manager_settings();
   Result<net::InheritedSockets> inherited = net::InheritedSockets::take_from_environment();
   if (!inherited.has_value()) return fail(failed, inherited.error().text());

@@ -2,7 +2,7 @@
 // upgrade. What happens between fork and exec is `setup`'s: an initializer of Boost.Process. Supervisor's thread.
 #pragma once
 
-#include "server/supervisor/signals_blocked.h"
+#include "server/control/signals_blocked.h"
 #include "stint/unique_fd.h"
 
 #include <boost/asio/io_context.hpp>
@@ -44,7 +44,7 @@ LaunchedProcess launch(boost::asio::io_context& io, boost::system::error_code& c
   namespace process = boost::process::v2;
   process::posix::default_launcher launcher;
   try {
-    const SignalsBlocked blocked;
+    const control::SignalsBlocked blocked;
     auto child = launcher(io.get_executor(), code, process::filesystem::path(file), std::vector<std::string>{},
                           std::move(setup));
     if (!code) child.detach();  // its destructor would kill the process

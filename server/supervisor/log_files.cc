@@ -1,6 +1,6 @@
 #include "server/supervisor/log_files.h"
 
-#include "server/supervisor/signals_blocked.h"
+#include "server/control/signals_blocked.h"
 #include "server/supervisor/worker_rights.h"
 #include "stint/unique_fd.h"
 
@@ -20,7 +20,7 @@ constexpr mode_t log_mode = 0640;
 // Opens the file as the user, in a child, because all of a process's ids are one another's business. 0 or an errno.
 int open_as(const Account& account, const std::string& path) {
   const WorkerRights rights{account, {}, 0, std::nullopt};
-  const SignalsBlocked blocked;
+  const control::SignalsBlocked blocked;
   const pid_t child = ::fork();
   if (child < 0) return errno;
   if (child == 0) {

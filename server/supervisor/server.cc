@@ -1,10 +1,10 @@
 #include "server/supervisor/server.h"
 
 #include "server/control/command_socket.h"
+#include "server/control/signals_blocked.h"
 #include "server/supervisor/log_files.h"
 #include "server/supervisor/other_children.h"
 #include "server/supervisor/signal_names.h"
-#include "server/supervisor/signals_blocked.h"
 #include "stint/assert.h"
 
 #include <unistd.h>
@@ -41,7 +41,7 @@ int Supervisor::Server::run() {
   // A log that is a pipe may lose its reader; that is no reason to stop serving.
   std::signal(SIGPIPE, SIG_IGN);
   for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU}) signals_.add(number);
-  hear_signals();
+  control::hear_signals();
   auto* const start = std::get_if<FreshStart>(&beginning_);
   auto* const continuation = std::get_if<Continuation>(&beginning_);
   if (const Result<void> begun = start != nullptr ? begin(*start) : go_on(*continuation); !begun) {

@@ -1,7 +1,7 @@
 #include "server/supervisor/server.h"
 
 #include "server/control/idle_workers.h"
-#include "server/supervisor/signals_blocked.h"
+#include "server/control/signals_blocked.h"
 
 #include <chrono>
 
@@ -49,7 +49,7 @@ void Supervisor::Server::give_up_upgrade(std::string step, std::string why) {
   if (!pool_->is_upgrading()) return;
   rehearsal_.reset();
   ticks_to_upgrade_ = 0;
-  hear_signals();
+  control::hear_signals();
   pool_->fail_upgrade(std::move(step), std::move(why));
 }
 
@@ -57,7 +57,7 @@ void Supervisor::Server::give_up_upgrade(std::string step, std::string why) {
 // goes; and no operator is left in the middle of a word: those who come now wait in the socket's queue.
 void Supervisor::Server::upgrade_if_due() {
   if (ticks_to_upgrade_ == 0) return;
-  hold_signals();
+  control::hold_signals();
   if (ticks_to_upgrade_ > 1) {
     --ticks_to_upgrade_;
     return;
@@ -65,7 +65,7 @@ void Supervisor::Server::upgrade_if_due() {
   if (command_server_ && command_server_->is_talking()) return;
   ticks_to_upgrade_ = 0;
   const Error error = replace_this_program(program_, upgrade_state());
-  hear_signals();
+  control::hear_signals();
   pool_->fail_upgrade("exec", error.text());
 }
 

@@ -2,9 +2,9 @@
 
 #include "server/control/inheritance.h"
 #include "server/control/sealed_text.h"
+#include "server/control/signals_blocked.h"
 #include "server/control/zygote_inheritance.h"
 #include "server/supervisor/launch.h"
-#include "server/supervisor/signals_blocked.h"
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -61,7 +61,7 @@ class WorkerSetup {
       if (::dup2(fd, target++) < 0) return last_error();
     if (::syscall(SYS_close_range, static_cast<unsigned>(end()), ~0U, CLOSE_RANGE_CLOEXEC) != 0) return last_error();
 
-    reset_signals();
+    control::reset_signals();
     // Last, because nothing above needs less than what we are. The launcher tells the parent what it finds in errno.
     errno = take_up(rights_);
     return errno == 0 ? error_code() : last_error();

@@ -2,11 +2,11 @@
 
 #include "server/control/connection_table.h"
 #include "server/control/sealed_text.h"
+#include "server/control/signals_blocked.h"
 #include "server/control/status_page.h"
 #include "server/control/wire_text.h"
 #include "server/supervisor/launch.h"
 #include "server/supervisor/signal_names.h"
-#include "server/supervisor/signals_blocked.h"
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -77,7 +77,7 @@ class RehearsalSetup {
     // What is no Stint may write without end.
     const rlimit output{most_output, most_output};
     if (::setrlimit(RLIMIT_FSIZE, &output) != 0) return last_error();
-    reset_signals();
+    control::reset_signals();
     return {};
   }
 

@@ -1,32 +1,13 @@
 #include "server/worker/crew.h"
 
+#include "server/control/signals_blocked.h"
+
 #include <pthread.h>
 
-#include <csignal>
 #include <string>
 #include <system_error>
 
 namespace stint::worker {
-
-namespace {
-
-// Signals are for the threads of the application: a system call of its own is what one shall interrupt.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
-
-}  // namespace
 
 Crew::Crew(EventLoop& loop, CrewWork& work, unsigned callers, std::function<void()> prepare)
     : loop_(loop), work_(work), prepare_(std::move(prepare)) {
@@ -50,7 +31,8 @@ Result<void> Crew::start() {
         if (lease_.wait_for_lead(caller)) take_turns(caller);
       });
     }
-    const SignalsBlocked blocked;
+    // Signals are for the threads of the application: a system call of its own is what one shall interrupt.
+    const control::SignalsBlocked blocked;
     lease_.add(stand_in_);
     run("stint-stand-in", [this] {
       if (lease_.wait_for_lead(stand_in_)) take_turns(stand_in_);

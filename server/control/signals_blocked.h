@@ -1,12 +1,13 @@
-// When signals wait. All functions are for a process or a child with one thread.
+// When signals wait, for the thread that says so; a process's or a child's only one, or one that starts others.
 #pragma once
 
 #include <csignal>
 
-namespace stint::supervisor {
+namespace stint::control {
 
-// All signals wait while this lives, so that none reaches our handlers in a child that has not yet become a worker:
-// the supervisor would take it for its own.
+// All signals wait while this lives, in this thread and for ever in those that it starts meanwhile. A child keeps the
+// mask too: none reaches our handlers in one that has not yet become a worker, which the supervisor would take for its
+// own.
 class SignalsBlocked {
  public:
   SignalsBlocked() {
@@ -44,4 +45,4 @@ inline void reset_signals() {
   hear_signals();
 }
 
-}  // namespace stint::supervisor
+}  // namespace stint::control

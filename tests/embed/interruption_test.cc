@@ -75,6 +75,21 @@ TEST_CASE("close() is not interrupted (issue 7)") {
   if (one.sink.body == "given") CHECK(body_of("what_runs") == "(True, True)");
 }
 
+TEST_CASE("an interruption that comes too late to be raised is taken back (issue 7)") {
+  auto application = python().load("closes_slowly");
+  REQUIRE(application);
+  FakeSink sink;
+  sink.flushes_until_gone = 0;  // the call ends with this flush, and close() is all that runs yet
+  sink.during_flush = [&] {
+    application->interrupt(7, Interruption::timed_out);
+    std::this_thread::sleep_for(100ms);  // it is set, most likely
+  };
+  TestRequest request;
+  request.number = 7;
+  CHECK_FALSE(call(*application, request, sink).has_value());
+  CHECK(body_of("what_runs") == "(True, True)");
+}
+
 namespace {
 ThreadProbe probe;
 std::atomic<int> asked{0};

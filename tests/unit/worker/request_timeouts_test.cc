@@ -24,7 +24,7 @@ Settings with_limit(std::chrono::milliseconds limit, unsigned threads = 1) {
 
 TEST_CASE("a call over the limit is answered 504 while it runs, its connection ends, and others go on (issue 7)",
           "[worker]") {
-  WorkerBench bench(with_limit(200ms));
+  WorkerBench bench(with_limit(1s));
   const bool interrupts = GENERATE(false, true);
   worker::RequestTimeouts timeouts(bench.services, nullptr, interrupts);
   LongCall call;
@@ -79,7 +79,7 @@ TEST_CASE("a timed-out client that does not fetch its answer is let go, and so i
 }
 
 TEST_CASE("a call over the limit that has sent a part of its answer is cut", "[worker]") {
-  WorkerBench bench(with_limit(200ms));
+  WorkerBench bench(with_limit(1s));
   worker::RequestTimeouts timeouts(bench.services, nullptr, false);
   LongCall call;
   bool was_told = false;
@@ -105,11 +105,11 @@ TEST_CASE("a call over the limit that has sent a part of its answer is cut", "[w
 }
 
 TEST_CASE("a call with progress is not over the limit however long it takes", "[worker]") {
-  WorkerBench bench(with_limit(1s));
+  WorkerBench bench(with_limit(3s));
   worker::RequestTimeouts timeouts(bench.services, nullptr, false);
   bench.application.behave = [&](const Request&, ResponseSink& sink) {
     must(sink.set_head("200 OK", {}).has_value());
-    const auto until = std::chrono::steady_clock::now() + 2s;
+    const auto until = std::chrono::steady_clock::now() + 4s;
     while (std::chrono::steady_clock::now() < until) {
       std::this_thread::sleep_for(5ms);
       sink.write({.bytes = "."});
@@ -124,7 +124,7 @@ TEST_CASE("a call with progress is not over the limit however long it takes", "[
 }
 
 TEST_CASE("while a call waits for its slow client the time-out is the client's, not the call's", "[worker]") {
-  WorkerBench bench(with_limit(100ms));
+  WorkerBench bench(with_limit(2s));
   worker::RequestTimeouts timeouts(bench.services, nullptr, false);
   const std::string much(8 << 20, 'm');
   bench.application.behave = [&](const Request&, ResponseSink& sink) {
@@ -138,12 +138,12 @@ TEST_CASE("while a call waits for its slow client the time-out is the client's, 
   client.send(get_a);
   const auto begin = std::chrono::steady_clock::now();
   bench.run_until(
-      [&] { return std::chrono::steady_clock::now() > begin + 500ms && client.receive().size() > much.size(); });
+      [&] { return std::chrono::steady_clock::now() > begin + 3s && client.receive().size() > much.size(); });
   CHECK(bench.page.report().counts.request_timeouts == 0);
 }
 
 TEST_CASE("of eight calls at once each has its own limit", "[worker]") {
-  WorkerBench bench(with_limit(300ms, 8));
+  WorkerBench bench(with_limit(2s, 8));
   worker::RequestTimeouts timeouts(bench.services, nullptr, false);
   LongCall call;
   bench.application.behave = [&](const Request& request, ResponseSink& sink) {

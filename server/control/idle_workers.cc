@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -16,14 +17,15 @@ namespace stint::control {
 
 struct IdleWorkers::Place {
   std::atomic<pid_t> owner;
-  std::atomic<std::int64_t> idle_until;  // of steady_clock; 0: busy
+  std::atomic<std::uint32_t> is_idle;
+  std::atomic<std::int64_t> here_until;  // of steady_clock; 0: gone
   static_assert(std::atomic<pid_t>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free,
                 "a lock would not reach across processes");
 };
 
 // Starts as zeros: nothing on its way, nobody's places.
 struct IdleWorkers::Page {
-  std::atomic<std::uint32_t> on_its_way;
+  std::atomic<std::uint32_t> waiting;
   std::array<Place, 255> places;
 };
 
@@ -67,7 +69,7 @@ IdleWorkers& IdleWorkers::operator=(IdleWorkers&& other) noexcept {
 
 IdleWorkers::~IdleWorkers() {
   if (own_ != nullptr) {
-    own_->idle_until.store(0, relaxed);
+    say_gone();
     own_->owner.store(0);
   }
   if (page_ != nullptr) ::munmap(page_, page_size);
@@ -82,38 +84,61 @@ void IdleWorkers::take_place() {
     own_ = &place;
     break;
   }
-  say_busy();
+  say_gone();
 }
 
 void IdleWorkers::say_idle(TimePoint now) {
   says_idle_ = true;
-  if (own_ != nullptr) own_->idle_until.store((now + good_for).time_since_epoch().count(), relaxed);
+  if (own_ == nullptr) return;
+  own_->here_until.store((now + good_for).time_since_epoch().count(), relaxed);
+  own_->is_idle.store(1, relaxed);
+}
+
+void IdleWorkers::say_busy(TimePoint now) {
+  say_busy();
+  if (own_ != nullptr) own_->here_until.store((now + good_for).time_since_epoch().count(), relaxed);
 }
 
 void IdleWorkers::say_busy() {
   says_idle_ = false;
-  if (own_ != nullptr) own_->idle_until.store(0, relaxed);
+  if (own_ != nullptr) own_->is_idle.store(0, relaxed);
 }
 
-bool IdleWorkers::has_other(TimePoint now) const {
-  const std::uint32_t on_its_way = page_->on_its_way.load(relaxed);
+void IdleWorkers::say_gone() {
+  say_busy();
+  if (own_ != nullptr) own_->here_until.store(0, relaxed);
+}
+
+bool IdleWorkers::is_other(const Place& place, TimePoint now) const {
+  return &place != own_ && place.here_until.load(relaxed) > now.time_since_epoch().count();
+}
+
+bool IdleWorkers::has_idle_other(TimePoint now) const {
+  const std::uint32_t on_its_way = page_->waiting.load(relaxed);
   std::uint32_t idle = 0;
   for (const Place& place : page_->places) {
-    if (&place == own_ || place.idle_until.load(relaxed) <= now.time_since_epoch().count()) continue;
+    if (place.is_idle.load(relaxed) == 0 || !is_other(place, now)) continue;
     if (++idle > on_its_way) return true;
   }
   return false;
 }
 
-void IdleWorkers::sent() const { page_->on_its_way.fetch_add(1, relaxed); }
+bool IdleWorkers::has_other(TimePoint now) const {
+  return std::any_of(page_->places.begin(), page_->places.end(),
+                     [&](const Place& place) { return is_other(place, now); });
+}
+
+std::size_t IdleWorkers::waiting() const { return page_->waiting.load(relaxed); }
+
+void IdleWorkers::sent() const { page_->waiting.fetch_add(1, relaxed); }
 
 // What a retired worker has put in was not counted.
 void IdleWorkers::took() const {
-  std::uint32_t count = page_->on_its_way.load(relaxed);
-  while (count > 0 && !page_->on_its_way.compare_exchange_weak(count, count - 1, relaxed)) {
+  std::uint32_t count = page_->waiting.load(relaxed);
+  while (count > 0 && !page_->waiting.compare_exchange_weak(count, count - 1, relaxed)) {
   }
 }
 
-void IdleWorkers::nothing_sent() const { page_->on_its_way.store(0, relaxed); }
+void IdleWorkers::nothing_sent() const { page_->waiting.store(0, relaxed); }
 
 }  // namespace stint::control

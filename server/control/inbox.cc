@@ -22,6 +22,8 @@ static_assert(std::is_trivially_copyable_v<HandoverHeader>);
 constexpr std::uint32_t current_version = HandoverHeader{}.version;
 constexpr std::size_t most_descriptors = most_idle_in_packet + 1;  // and a body's file
 constexpr int wanted_room = 16 << 20;
+// What the kernel charges for a packet with an ordinary head.
+constexpr std::size_t charged_for_packet = 1536;
 
 // The bytes may come from another process's mistake, or by the keeper from a dead worker's memory: what has to be one
 // of a few values may hold any, and a bool with another is not even to be looked at.
@@ -74,6 +76,13 @@ Result<InboxEnds> make_inbox() {
   if (::setsockopt(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &wanted_room, sizeof wanted_room) != 0)
     static_cast<void>(::setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &wanted_room, sizeof wanted_room));
   return inbox;
+}
+
+std::size_t room_of_inbox(int put_end) {
+  int bytes = 0;
+  socklen_t size = sizeof bytes;
+  if (::getsockopt(put_end, SOL_SOCKET, SO_SNDBUF, &bytes, &size) != 0) return 0;
+  return static_cast<std::size_t>(bytes) / charged_for_packet;
 }
 
 int put_into_inbox(int put_end, const HandoverHeader& header, std::string_view bytes,

@@ -47,6 +47,9 @@ struct InboxEnds {
 // With room for many connections where that is allowed (SO_SNDBUFFORCE), else with the default of about 160 packets.
 Result<InboxEnds> make_inbox();
 
+// How many packets with ordinary requests it takes, about.
+std::size_t room_of_inbox(int put_end);
+
 // Sockets in one packet of idle connections; SCM_MAX_FD is 253 (unix(7)).
 inline constexpr std::size_t most_idle_in_packet = 64;
 // Bytes in one packet.

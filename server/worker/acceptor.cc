@@ -14,25 +14,32 @@ Acceptor::Acceptor(std::vector<net::Listener> listeners, UniqueFd inbox_take, co
 
 Result<void> Acceptor::start() {
   has_started_ = true;
-  return watch_all();
+  return watch_doors();
 }
 
-void Acceptor::hold(bool is_held) {
-  if (is_held_ == is_held) return;
-  is_held_ = is_held;
-  if (!is_held) return resume_if_room();
-  pause();
+void Acceptor::hold(bool listeners, bool inbox) {
+  if (holds_listeners_ == listeners && holds_inbox_ == inbox) return;
+  holds_listeners_ = listeners;
+  holds_inbox_ = inbox;
+  if (!is_watching_) return resume_if_room();
+  if (const Result<void> watched = watch_doors(); !watched.has_value()) try_again_later(watched.error());
 }
 
-Result<void> Acceptor::watch_all() {
-  const auto watch = [&](int fd, auto& door) -> Result<void> {
+Result<void> Acceptor::watch_doors() {
+  const auto watch = [&](int fd, auto& door, bool is_held) -> Result<void> {
+    if (door.is_watched != is_held) return {};
+    if (is_held) {
+      door.is_watched = false;
+      services_.loop.unwatch(fd);
+      return {};
+    }
     const Result<void> watched = services_.loop.watch(fd, EPOLLIN | EPOLLEXCLUSIVE, door);
     door.is_watched = watched.has_value();
     return watched;
   };
-  Result<void> watched = watch(inbox_.socket.get(), inbox_);
+  Result<void> watched = watch(inbox_.socket.get(), inbox_, holds_inbox_);
   for (const auto& door : doors_) {
-    if (watched.has_value()) watched = watch(door->listener.socket.get(), *door);
+    if (watched.has_value()) watched = watch(door->listener.socket.get(), *door, holds_listeners_);
   }
   if (!watched.has_value()) pause();
   is_watching_ = watched.has_value();
@@ -86,8 +93,8 @@ void Acceptor::accept_from(const net::Listener& listener, unsigned most) {
   }
 }
 
-// A worker that has got a request to start leaves the next one to others; but one at a time it takes whatever waits here:
-// where all workers have requests waiting, what came from a dead or a retired one would wait for ever.
+// A worker that has got a request to start leaves the next one to others; but one at a time it takes also while
+// requests wait here: where all workers have some, what is in the inbox would wait for ever.
 void Acceptor::take_from_inbox(unsigned most) {
   for (unsigned i = 0; i < most && !pause_when_full(); ++i) {
     if (i > 0 && most != UINT_MAX && services_.dispatcher.has_waiting()) return;
@@ -128,10 +135,10 @@ void Acceptor::on_deadline() {
 }
 
 void Acceptor::resume_if_room() {
-  if (is_watching_ || is_retrying_ || is_held_ || !is_open() || services_.table.is_full()) return;
+  if (is_watching_ || !has_room()) return;
   services_.page.set_full(false);
   if (services_.table.open() < services_.table.capacity() - services_.table.capacity() / 10) has_said_full_ = false;
-  if (const Result<void> watched = watch_all(); !watched.has_value()) try_again_later(watched.error());
+  if (const Result<void> watched = watch_doors(); !watched.has_value()) try_again_later(watched.error());
 }
 
 void Acceptor::take_what_waits() {

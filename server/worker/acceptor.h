@@ -30,8 +30,11 @@ class Acceptor final : private Timed {
   void stop();
   // It has been started, and not stopped.
   bool is_open() const { return has_started_ && !doors_.empty(); }
-  // Takes nothing in while others can do more with it. No system call when that is known already.
-  void hold(bool is_held);
+  bool has_room() const { return is_open() && !is_retrying_ && !services_.table.is_full(); }
+  // Leaves what comes to others that can do more with it. No system call when that is known already.
+  void hold(bool listeners, bool inbox);
+  // Takes what is in the inbox up to the first request, `most` packets of it. REQUIRES: has_room().
+  void take_from_inbox(unsigned most);
   // After connections have gone: room again. Called by the worker between steps of its loop.
   void resume_if_room();
 
@@ -53,11 +56,10 @@ class Acceptor final : private Timed {
   };
 
   void accept_from(const net::Listener& listener, unsigned most);
-  void take_from_inbox(unsigned most);
   void take_over(control::Handover handover);
   Connection* add(UniqueFd socket, net::AddressText remote);
   bool pause_when_full();
-  Result<void> watch_all();
+  Result<void> watch_doors();
   void pause();
   void try_again_later(const Error& error);
   void on_deadline() override;  // tries again after the system ran out of descriptors or memory
@@ -67,9 +69,10 @@ class Acceptor final : private Timed {
   InboxDoor inbox_;
   control::IdleWorkers& idle_workers_;
   DeadlineList retrying_{std::chrono::milliseconds(200)};
-  bool is_watching_ = false;  // at every door
+  bool is_watching_ = false;  // at every door that is not held
   bool is_retrying_ = false;
-  bool is_held_ = false;
+  bool holds_listeners_ = false;
+  bool holds_inbox_ = false;
   bool has_started_ = false;
   bool has_said_full_ = false;  // once, until a tenth of the connections have gone
 };

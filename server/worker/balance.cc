@@ -1,53 +1,81 @@
 #include "server/worker/balance.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace stint::worker {
 
 namespace {
-// How long what waits here may miss that another worker has become idle. A look costs less than a microsecond, the
-// wake-up for it some ten.
+// How long a stuck worker may miss that another one has become idle, or that the inbox has room again. A look costs
+// less than a microsecond, the wake-up for it some ten.
 constexpr std::chrono::milliseconds offering_every{2};
+// Requests in the inbox at once, as long as that leaves half of its room to what retiring workers put there.
+constexpr std::size_t most_waiting = 512;
+// How long what is in the inbox and no request waits for its next worker where all are stuck.
+constexpr std::chrono::milliseconds rest_every{50};
+constexpr unsigned rest_at_once = 64;
 }  // namespace
 
 Balance::Balance(ConnectionServices& services, Acceptor& acceptor, control::IdleWorkers& idle)
-    : services_(services), acceptor_(acceptor), idle_(idle), offering_(offering_every) {
+    : services_(services),
+      acceptor_(acceptor),
+      idle_(idle),
+      offering_(offering_every),
+      most_waiting_(std::min(most_waiting, control::room_of_inbox(services.inbox_put) / 2)) {
   services_.loop.add(offering_);
+}
+
+// Where requests wait here too, every other one is the inbox's.
+void Balance::take_waiting() {
+  if (!can_take() || !services_.lease.holder().calls_application) return;
+  has_taken_ = services_.dispatcher.has_waiting() && !has_taken_;
+  if (has_taken_ || !services_.dispatcher.has_waiting()) acceptor_.take_from_inbox(4);
 }
 
 void Balance::look() {
   const bool calls = services_.lease.holder().calls_application;
+  is_on_the_way_ = false;
   if (calls && !is_stuck_ && idle_.says_idle()) return;
   if (!calls) {
     is_stuck_ = true;
     idle_.say_busy();
     return relieve();
   }
-  if (services_.dispatcher.has_waiting()) return;  // back from one call, and on the way to the next
+  is_on_the_way_ = services_.dispatcher.has_waiting() || can_take();
+  if (is_on_the_way_) return;
   is_stuck_ = false;
   disarm();
-  acceptor_.hold(false);
+  acceptor_.hold(false, false);
   announce();
 }
 
-void Balance::announce() { could_start() ? idle_.say_idle(std::chrono::steady_clock::now()) : idle_.say_busy(); }
-
-bool Balance::could_start() const {
-  return !is_stuck_ && acceptor_.is_open() && !services_.is_draining && !services_.table.is_full();
+void Balance::announce() {
+  const TimePoint now = std::chrono::steady_clock::now();
+  if (!acceptor_.is_open() || services_.is_draining || services_.table.is_full()) return idle_.say_gone();
+  is_stuck_ ? idle_.say_busy(now) : idle_.say_idle(now);
 }
 
 void Balance::relieve() {
   if (!is_stuck_ || services_.is_draining) return;
   const TimePoint now = services_.loop.now();
-  bool is_another_idle = idle_.has_other(now);
-  acceptor_.hold(is_another_idle);
-  for (; is_another_idle && services_.dispatcher.has_waiting(); is_another_idle = idle_.has_other(now)) {
+  const bool has_other = idle_.has_other(now);
+  acceptor_.hold(idle_.has_idle_other(now), has_other);
+  while (has_other && services_.dispatcher.has_waiting() && idle_.waiting() < most_waiting_) {
     idle_.sent();  // before it can be taken
     if (services_.dispatcher.hand_over_waiting()) continue;
     idle_.took();
     break;
   }
+  if (has_other) look_for_the_rest(now);
   offering_.arm(*this, now);
+}
+
+// A stuck worker leaves the inbox alone, or requests would go round among those that cannot start them. But where all
+// are, who serves the other connections, that a dead or a retired worker has put there?
+void Balance::look_for_the_rest(TimePoint now) {
+  if (now < looked_at_ + rest_every || idle_.waiting() > 0 || !acceptor_.has_room()) return;
+  looked_at_ = now;
+  acceptor_.take_from_inbox(rest_at_once);
 }
 
 }  // namespace stint::worker

@@ -1,9 +1,13 @@
-// Balancing without a router: a worker that can start nothing more, because all its threads are inside calls that have
-// outlasted the lease, leaves the next ones to workers that are idle (control::IdleWorkers). While one is, it accepts
-// nothing, and requests that are complete here go to the pool's inbox with their connections: as many as there are idle
-// workers, which take one each. Where nobody is idle requests wait here, in their order, and are offered again soon.
+// Balancing without a router. A worker is stuck when it can start nothing more, because all its threads are inside
+// calls that have outlasted the lease. Requests that are complete there go into the pool's inbox with their
+// connections: it is the one queue of all workers, in the order in which they came. An idle worker takes the next one
+// at once, and one whose call ends looks there before it turns to its own connections (control::IdleWorkers counts what
+// waits). While another worker is idle, a stuck one accepts nothing.
 //
-// Guarded by the lease of the event loop. A worker whose calls are short comes here after each step for two
+// Requests wait in the worker itself where no other serves the pool, and when so many wait in the inbox that it would
+// have no room for what retiring workers put there. They are offered again soon.
+//
+// Guarded by the lease of the event loop. A worker whose calls are short comes here after each step for three
 // comparisons.
 #pragma once
 
@@ -19,6 +23,10 @@ class Balance final : private Timed {
   // All arguments outlive it.
   Balance(ConnectionServices& services, Acceptor& acceptor, control::IdleWorkers& idle);
 
+  // Something waits in the inbox for a worker whose calls may begin.
+  bool has_waiting() const { return is_on_the_way_ || can_take(); }
+  // Before a request that waits is served: the next of the inbox queues here.
+  void take_waiting();
   // After each step of the loop.
   void look();
   // Says whether this worker is idle: when that changes, and once a second, because it holds for little longer.
@@ -27,13 +35,18 @@ class Balance final : private Timed {
  private:
   void on_deadline() override { relieve(); }
   void relieve();
-  bool could_start() const;
+  bool can_take() const { return idle_.waiting() > 0 && acceptor_.has_room(); }
+  void look_for_the_rest(TimePoint now);
 
   ConnectionServices& services_;
   Acceptor& acceptor_;
   control::IdleWorkers& idle_;
   DeadlineList offering_;
+  const std::size_t most_waiting_;
   bool is_stuck_ = false;
+  bool is_on_the_way_ = false;  // back from one call, and, as it seems, to the next
+  bool has_taken_ = false;      // from the inbox, the last time that requests waited here too
+  TimePoint looked_at_;         // when it looked for the rest
 };
 
 }  // namespace stint::worker

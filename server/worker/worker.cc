@@ -175,6 +175,7 @@ void Worker::begin_to_serve() {
 }
 
 void Worker::serve_waiting() {
+  balance_->take_waiting();
   services_->dispatcher.serve_waiting();
   balance_->look();
   if (std::exchange(shall_tidy_, false)) services_->dispatcher.tidy(std::chrono::steady_clock::now());

@@ -89,7 +89,7 @@ class Worker final : private CrewWork {
   void tick();
   void trace(unsigned number);
   [[noreturn]] void leave_calls_behind();
-  bool has_waiting() override { return services_->dispatcher.has_waiting(); }
+  bool has_waiting() override { return services_->dispatcher.has_waiting() || balance_->has_waiting(); }
   void serve_waiting() override;
   bool is_over() override { return drain_->is_over(); }
   void tell(const control::Message& message);

@@ -91,6 +91,48 @@ TEST_CASE("a request that waits because all are busy is served by the first work
   server.expect_clean_exit();
 }
 
+// A view that lasts, asked for on a connection but not waited for.
+void ask_for_long_view(const ServerProcess& server, HttpClient& client, const std::string& name) {
+  const std::string file = server.folder().file(name);
+  client.send("GET /until?touch=" + file + ".runs&file=" + file + " HTTP/1.1\r\nHost: a\r\n\r\n");
+}
+
+TEST_CASE("requests that wait because all are busy have one queue, whichever worker they came to (issue 7)",
+          "[process]") {
+  ServerProcess server(with_workers(2));
+  server.wait_until_ready();
+  // While one worker is inside a view, connections are the other's.
+  std::deque<HttpClient> of_first, of_second;
+  LongView second(server, "second");
+  for (int i = 0; i < 3; ++i) of_first.emplace_back(server.address());
+  for (HttpClient& client : of_first) CHECK(client.get("/").status == 200);
+  LongView first(server, "first", std::move(of_first.back()));
+  of_first.pop_back();
+  const pid_t second_pid = second.end();
+  of_second.emplace_back(server.address());
+  REQUIRE(worker_of(of_second[0].get("/")) == second_pid);
+  LongView again(server, "again");
+  // Answered by the loop: the second time its worker has found that it is stuck.
+  for (int i = 0; i < 2; ++i) CHECK(of_second[0].request("OPTIONS", "*").status == 200);
+
+  // The older one comes to the worker that stays busy, the other one to the worker that will be free.
+  ask_for_long_view(server, of_first[0], "older");
+  CHECK(of_first[1].request("OPTIONS", "*").status == 200);  // it is behind the older one
+  ask_for_long_view(server, of_second[0], "newer");
+  CHECK(again.end() == second_pid);
+
+  const auto runs = [&](const char* name) { return std::filesystem::exists(server.folder().file(name) + ".runs"); };
+  REQUIRE(eventually([&] { return runs("older") || runs("newer"); }));
+  CHECK(runs("older"));
+  CHECK_FALSE(runs("newer"));
+  std::ofstream(server.folder().file("older")).put('x');
+  CHECK(worker_of(of_first[0].receive()) == second_pid);
+  std::ofstream(server.folder().file("newer")).put('x');
+  CHECK(worker_of(of_second[0].receive()) == second_pid);
+  CHECK(first.end() != second_pid);
+  server.expect_clean_exit();
+}
+
 TEST_CASE("while its only worker is inside a view the server does all but that (issue 7)", "[process]") {
   auto folder = std::make_unique<TemporaryFolder>();
   std::filesystem::create_directory(folder->path() / "public");

@@ -23,10 +23,42 @@ TEST_CASE("a worker sees others that are idle, not itself", "[control]") {
   const Pool pool;
   IdleWorkers one = pool.worker(), two = pool.worker();
   one.say_idle(now);
+  CHECK_FALSE(one.has_idle_other(now));
+  CHECK(two.has_idle_other(now));
+  one.say_busy();
+  CHECK_FALSE(two.has_idle_other(now));
+}
+
+TEST_CASE("a busy worker is there, one that has gone is not", "[control]") {
+  const Pool pool;
+  IdleWorkers one = pool.worker(), two = pool.worker();
+  CHECK_FALSE(two.has_other(now));  // it has said nothing yet
+  one.say_busy(now);
+  CHECK(two.has_other(now));
+  CHECK_FALSE(two.has_idle_other(now));
   CHECK_FALSE(one.has_other(now));
+  one.say_idle(now);
   CHECK(two.has_other(now));
   one.say_busy();
+  CHECK(two.has_other(now));
+  CHECK_FALSE(two.has_other(now + std::chrono::seconds(5)));
+  one.say_gone();
   CHECK_FALSE(two.has_other(now));
+}
+
+TEST_CASE("what has been sent is counted, by whichever worker it was and until nothing is there", "[control]") {
+  const Pool pool;
+  const IdleWorkers one = pool.worker(), two = pool.worker();
+  one.sent();
+  two.sent();
+  CHECK(one.waiting() == 2);
+  two.took();
+  CHECK(one.waiting() == 1);
+  one.sent();
+  two.nothing_sent();
+  CHECK(one.waiting() == 0);
+  two.took();  // a retired worker has put it in
+  CHECK(two.waiting() == 0);
 }
 
 TEST_CASE("no more is sent than there are idle workers", "[control]") {
@@ -35,18 +67,18 @@ TEST_CASE("no more is sent than there are idle workers", "[control]") {
   one.say_idle(now);
   two.say_idle(now);
   busy.sent();
-  CHECK(busy.has_other(now));
+  CHECK(busy.has_idle_other(now));
   busy.sent();
-  CHECK_FALSE(busy.has_other(now));
+  CHECK_FALSE(busy.has_idle_other(now));
   one.took();
-  CHECK(busy.has_other(now));
+  CHECK(busy.has_idle_other(now));
   two.took();
   two.took();  // something that a retired worker had put in
   busy.sent();
   two.say_busy();
-  CHECK_FALSE(busy.has_other(now));
+  CHECK_FALSE(busy.has_idle_other(now));
   one.nothing_sent();  // it was lost with its sender
-  CHECK(busy.has_other(now));
+  CHECK(busy.has_idle_other(now));
 }
 
 TEST_CASE("the word of a worker that has died runs out, and its place is taken again", "[control]") {
@@ -61,13 +93,13 @@ TEST_CASE("the word of a worker that has died runs out, and its place is taken a
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
   REQUIRE(status == 0);
-  CHECK(other.has_other(now));
-  CHECK_FALSE(other.has_other(now + std::chrono::seconds(5)));
+  CHECK(other.has_idle_other(now));
+  CHECK_FALSE(other.has_idle_other(now + std::chrono::seconds(5)));
   // More workers, one after the other, than there are places.
   for (int i = 0; i < 600; ++i) {
     IdleWorkers next = pool.worker();
     next.say_idle(now);
-    REQUIRE(other.has_other(now));
+    REQUIRE(other.has_idle_other(now));
   }
-  CHECK_FALSE(other.has_other(now));
+  CHECK_FALSE(other.has_idle_other(now));
 }

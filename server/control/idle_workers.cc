@@ -19,7 +19,9 @@ struct IdleWorkers::Place {
   std::atomic<pid_t> owner;
   std::atomic<std::uint32_t> is_idle;
   std::atomic<std::int64_t> here_until;  // of steady_clock; 0: gone
-  static_assert(std::atomic<pid_t>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free,
+  std::atomic<std::uint64_t> load;       // connections, and above them how busy it was in parts of `whole`
+  static_assert(std::atomic<pid_t>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free &&
+                    std::atomic<std::uint64_t>::is_always_lock_free,
                 "a lock would not reach across processes");
 };
 
@@ -31,7 +33,8 @@ struct IdleWorkers::Page {
 
 namespace {
 
-constexpr std::size_t page_size = 4096;
+constexpr std::size_t page_size = 8192;
+constexpr double whole = 1 << 16;
 constexpr auto good_for = std::chrono::milliseconds(2500);
 constexpr auto relaxed = std::memory_order_relaxed;
 
@@ -106,7 +109,9 @@ void IdleWorkers::say_busy() {
 
 void IdleWorkers::say_gone() {
   say_busy();
-  if (own_ != nullptr) own_->here_until.store(0, relaxed);
+  if (own_ == nullptr) return;
+  own_->here_until.store(0, relaxed);
+  own_->load.store(0, relaxed);
 }
 
 bool IdleWorkers::is_other(const Place& place, TimePoint now) const {
@@ -126,6 +131,22 @@ bool IdleWorkers::has_idle_other(TimePoint now) const {
 bool IdleWorkers::has_other(TimePoint now) const {
   return std::any_of(page_->places.begin(), page_->places.end(),
                      [&](const Place& place) { return is_other(place, now); });
+}
+
+void IdleWorkers::say_load(const WorkLoad& own) const {
+  if (own_ != nullptr) own_->load.store(static_cast<std::uint64_t>(own.busy * whole) << 32 | own.connections, relaxed);
+}
+
+WorkLoad IdleWorkers::pool_load(TimePoint now) const {
+  WorkLoad all;
+  for (const Place& place : page_->places) {
+    if (place.here_until.load(relaxed) <= now.time_since_epoch().count()) continue;
+    const std::uint64_t load = place.load.load(relaxed);
+    ++all.workers;
+    all.busy += static_cast<double>(load >> 32) / whole;
+    all.connections += static_cast<std::uint32_t>(load);
+  }
+  return all;
 }
 
 std::size_t IdleWorkers::waiting() const { return page_->waiting.load(relaxed); }

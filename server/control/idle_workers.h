@@ -1,6 +1,7 @@
-// Which workers of a pool could start a request at once, and how many requests wait for one: one page of shared memory
-// beside the inbox, made by the supervisor and inherited by every worker of every generation. A worker that cannot
-// start a request looks here before it puts it into the inbox: where nobody else serves it waits as well where it is.
+// Which workers of a pool could start a request at once, how many requests wait for one, and how busy each was: one
+// page of shared memory beside the inbox, made by the supervisor and inherited by every worker of every generation. A
+// worker that cannot start a request looks here before it puts it into the inbox: where nobody else serves it waits as
+// well where it is.
 //
 // What has been sent into the inbox is counted, so that a worker whose call ends knows without a system call whether
 // something waits there; whoever finds the inbox empty sets the count right. Each worker has a place, taken by its pid,
@@ -17,6 +18,14 @@
 namespace stint::control {
 
 Result<UniqueFd> make_idle_workers();
+
+// Of one worker in its last second, or several ones added up.
+struct WorkLoad {
+  unsigned workers = 0;
+  double busy = 0;           // the part of the time in which a request could not have begun at once
+  unsigned connections = 0;  // that have had an answer
+  bool operator==(const WorkLoad&) const = default;
+};
 
 // The mapped page, as one worker has it. Outlives the descriptor.
 class IdleWorkers {
@@ -37,6 +46,10 @@ class IdleWorkers {
   bool has_idle_other(TimePoint now) const;
   // Another worker takes from the inbox, now or once it is idle.
   bool has_other(TimePoint now) const;
+
+  void say_load(const WorkLoad& own) const;
+  // Of all workers that take from the inbox, this one included.
+  WorkLoad pool_load(TimePoint now) const;
 
   // A request goes into the inbox, or has come out of it; nothing is in it.
   std::size_t waiting() const;

@@ -1,5 +1,6 @@
 #include "server/worker/acceptor.h"
 
+#include <algorithm>
 #include <climits>
 #include <utility>
 
@@ -10,6 +11,7 @@ Acceptor::Acceptor(std::vector<net::Listener> listeners, UniqueFd inbox_take, co
     : services_(services), inbox_(*this, std::move(inbox_take)), idle_workers_(idle) {
   for (net::Listener& listener : listeners) doors_.push_back(std::make_unique<Door>(*this, std::move(listener)));
   services_.loop.add(retrying_);
+  services_.loop.add(leaving_);
 }
 
 Result<void> Acceptor::start() {
@@ -21,8 +23,24 @@ void Acceptor::hold(bool listeners, bool inbox) {
   if (holds_listeners_ == listeners && holds_inbox_ == inbox) return;
   holds_listeners_ = listeners;
   holds_inbox_ = inbox;
-  if (!is_watching_) return resume_if_room();
+  is_watching_ ? watch_again() : resume_if_room();
+}
+
+void Acceptor::watch_again() {
   if (const Result<void> watched = watch_doors(); !watched.has_value()) try_again_later(watched.error());
+}
+
+void Acceptor::leave_inbox() {
+  if (!is_open()) return;
+  allow(any_number);
+  has_left_inbox_ = true;
+  leaving_.arm(return_, services_.loop.now());
+  if (is_watching_) watch_again();
+}
+
+void Acceptor::return_to_inbox() {
+  has_left_inbox_ = false;
+  if (is_watching_) watch_again();
 }
 
 Result<void> Acceptor::watch_doors() {
@@ -37,7 +55,7 @@ Result<void> Acceptor::watch_doors() {
     door.is_watched = watched.has_value();
     return watched;
   };
-  Result<void> watched = watch(inbox_.socket.get(), inbox_, holds_inbox_);
+  Result<void> watched = watch(inbox_.socket.get(), inbox_, holds_inbox());
   for (const auto& door : doors_) {
     if (watched.has_value()) watched = watch(door->listener.socket.get(), *door, holds_listeners_);
   }
@@ -109,7 +127,10 @@ void Acceptor::take_from_inbox(unsigned most) {
       idle_workers_.took();
       idle_workers_.say_busy();  // until it is served
     }
+    const bool is_idle = (*taken)->header.length == 0;
+    if (is_idle && allowed_ != any_number && most != UINT_MAX) allowed_ -= std::min(allowed_, (*taken)->sockets.size());
     take_over(std::move(**taken));
+    if (is_idle && has_enough()) return leave_inbox();
   }
 }
 
@@ -138,7 +159,7 @@ void Acceptor::resume_if_room() {
   if (is_watching_ || !has_room()) return;
   services_.page.set_full(false);
   if (services_.table.open() < services_.table.capacity() - services_.table.capacity() / 10) has_said_full_ = false;
-  if (const Result<void> watched = watch_doors(); !watched.has_value()) try_again_later(watched.error());
+  watch_again();
 }
 
 void Acceptor::take_what_waits() {
@@ -150,6 +171,7 @@ void Acceptor::take_inbox() { take_from_inbox(UINT_MAX); }
 void Acceptor::stop() {
   pause();
   disarm();
+  return_.disarm();
   is_retrying_ = false;
   doors_.clear();
   inbox_.socket.reset();

@@ -8,6 +8,7 @@
 #include "server/net/listener.h"
 #include "server/worker/connection_services.h"
 #include "server/worker/deadlines.h"
+#include "server/worker/even_load.h"
 #include "server/worker/event_loop.h"
 #include "stint/unique_fd.h"
 
@@ -33,6 +34,9 @@ class Acceptor final : private Timed {
   bool has_room() const { return is_open() && !is_retrying_ && !services_.table.is_full(); }
   // Leaves what comes to others that can do more with it. No system call when that is known already.
   void hold(bool listeners, bool inbox);
+  // After so many more idle connections out of the inbox it leaves the next ones to others for a moment, once.
+  void allow(std::size_t idle_connections) { allowed_ = idle_connections; }
+  void leave_inbox();
   // Takes what is in the inbox up to the first request, `most` packets of it. REQUIRES: has_room().
   void take_from_inbox(unsigned most);
   // After connections have gone: room again. Called by the worker between steps of its loop.
@@ -49,17 +53,30 @@ class Acceptor final : private Timed {
 
   struct InboxDoor final : Watcher {
     InboxDoor(Acceptor& a, UniqueFd s) : acceptor(a), socket(std::move(s)) {}
-    void on_ready(std::uint32_t) override { acceptor.take_from_inbox(4); }
+    void on_ready(std::uint32_t) override {
+      acceptor.has_enough() ? acceptor.leave_inbox() : acceptor.take_from_inbox(4);
+    }
     Acceptor& acceptor;
     UniqueFd socket;
     bool is_watched = false;
   };
 
+  // Comes back to the inbox.
+  struct Return final : Timed {
+    explicit Return(Acceptor& a) : acceptor(a) {}
+    void on_deadline() override { acceptor.return_to_inbox(); }
+    Acceptor& acceptor;
+  };
+
+  bool has_enough() const { return allowed_ == 0; }
+  void return_to_inbox();
+  bool holds_inbox() const { return holds_inbox_ || has_left_inbox_; }
   void accept_from(const net::Listener& listener, unsigned most);
   void take_over(control::Handover handover);
   Connection* add(UniqueFd socket, net::AddressText remote);
   bool pause_when_full();
   Result<void> watch_doors();
+  void watch_again();
   void pause();
   void try_again_later(const Error& error);
   void on_deadline() override;  // tries again after the system ran out of descriptors or memory
@@ -69,6 +86,10 @@ class Acceptor final : private Timed {
   InboxDoor inbox_;
   control::IdleWorkers& idle_workers_;
   DeadlineList retrying_{std::chrono::milliseconds(200)};
+  DeadlineList leaving_{std::chrono::milliseconds(5)};
+  Return return_{*this};
+  std::size_t allowed_ = any_number;
+  bool has_left_inbox_ = false;
   bool is_watching_ = false;  // at every door that is not held
   bool is_retrying_ = false;
   bool holds_listeners_ = false;

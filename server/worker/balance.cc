@@ -1,7 +1,11 @@
 #include "server/worker/balance.h"
 
+#include "server/worker/connection.h"
+
 #include <algorithm>
 #include <chrono>
+#include <utility>
+#include <vector>
 
 namespace stint::worker {
 
@@ -21,8 +25,10 @@ Balance::Balance(ConnectionServices& services, Acceptor& acceptor, control::Idle
       acceptor_(acceptor),
       idle_(idle),
       offering_(offering_every),
-      most_waiting_(std::min(most_waiting, control::room_of_inbox(services.inbox_put) / 2)) {
+      most_waiting_(std::min(most_waiting, control::room_of_inbox(services.inbox_put) / 2)),
+      evening_every_(load_period) {
   services_.loop.add(offering_);
+  services_.loop.add(evening_every_);
 }
 
 // Where requests wait here too, every other one is the inbox's.
@@ -76,6 +82,52 @@ void Balance::look_for_the_rest(TimePoint now) {
   if (now < looked_at_ + rest_every || idle_.waiting() > 0 || !acceptor_.has_room()) return;
   looked_at_ = now;
   acceptor_.take_from_inbox(rest_at_once);
+}
+
+control::WorkLoad Balance::measure(TimePoint now) {
+  const std::chrono::nanoseconds free = services_.lease.free_time();
+  const double share = std::chrono::duration<double>(free - free_before_) / (now - evened_at_);
+  free_before_ = free;
+  evened_at_ = now;
+  return {1, std::clamp(1 - share, 0.0, 1.0), std::exchange(services_.active_connections, 0)};
+}
+
+void Balance::begin_to_even_out() {
+  if (services_.loop.now() > evened_at_ + 2 * load_period) even_out();
+}
+
+void Balance::even_out() {
+  const TimePoint now = std::chrono::steady_clock::now();
+  const control::WorkLoad own = measure(now);
+  if (acceptor_.is_open() && !services_.is_draining) {
+    idle_.say_load(own);
+    const control::WorkLoad pool = idle_.pool_load(now);
+    acceptor_.allow(connections_to_take(own, pool));
+    const double share = share_to_give(own, pool);
+    has_given_ = share > 0 && !has_given_;
+    if (has_given_) give(share);
+  }
+  ++services_.period;
+  if (own.connections > 0) evening_every_.arm(evening_, services_.loop.now());
+}
+
+void Balance::give(double share) {
+  std::vector<Connection*> idle;
+  std::vector<std::uint32_t> requests;
+  std::uint64_t all = 0;
+  services_.table.for_each([&](Connection& connection) {
+    const std::uint32_t recent = connection.recent_requests();
+    all += recent;
+    if (recent == 0 || !connection.is_idle()) return;
+    idle.push_back(&connection);
+    requests.push_back(recent);
+  });
+  const std::vector<std::size_t> chosen = connections_to_give(requests, all, share);
+  if (chosen.empty()) return;
+  acceptor_.leave_inbox();  // whoever has less to do takes them
+  std::size_t given = 0;
+  while (given < chosen.size() && idle[chosen[given]]->hand_over()) ++given;
+  services_.log.debug("connections given to workers that are less busy", {{"connections", given}, {"of", idle.size()}});
 }
 
 }  // namespace stint::worker

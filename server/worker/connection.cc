@@ -505,10 +505,22 @@ bool Connection::is_draining() {
   return services_.announces_close();
 }
 
+void Connection::count_request() {
+  services_.page.count_request();
+  if (period_ != services_.period) {
+    period_ = services_.period;
+    recent_ = 0;
+    ++services_.active_connections;
+  }
+  ++recent_;
+}
+
+std::uint32_t Connection::recent_requests() const { return period_ == services_.period ? recent_ : 0; }
+
 void Connection::finish_request() {
   disarm();
   log_access();
-  services_.page.count_request();
+  count_request();
   if (writer_.status() >= 500) services_.page.count_server_error();
   services_.private_memory.look(services_.loop.now());
   const bool keeps_alive = writer_.keeps_alive() && !is_refused_;

@@ -79,6 +79,10 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   bool is_left_to_call() const { return has_timed_out_ && !socket_.is_open(); }
   void close();
 
+  // Requests answered here since the worker last evened its load out; and nothing has begun, so that it could go.
+  std::uint32_t recent_requests() const;
+  bool is_idle() const { return state_ == State::idle; }
+
   std::size_t slot() const { return slot_; }
 
  private:
@@ -116,7 +120,8 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   void on_ready_while_calling(std::uint32_t events);
   void answer_timed_out();
   void end_timed_out();
-  void leave_to_call();   // the socket goes before the call is over
+  void leave_to_call();  // the socket goes before the call is over
+  void count_request();
   void finish_request();  // all of it is with the kernel
   Result<void> wait_until_sent() override;
   bool is_draining() override;
@@ -159,14 +164,16 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   std::uint64_t read_ = 0;         // bytes taken from the connection, by whichever worker
   std::uint64_t written_ = 0;      // bytes sent on the connection before the answer at work, by whichever worker
   std::uint64_t call_number_ = 0;  // Request::number
-  std::uint32_t attempts_ = 0;     // workers that died while they were at the request at work
-  bool is_refused_ = false;        // the answer under way is a refusal: close after it
-  bool has_head_ = false;          // parser_.head() is of the request at work
-  bool awaits_room_ = false;       // the call waits until its client has read: the loop sends what is queued
-  bool is_gone_ = false;           // nothing more is sent: the client has left, or reads too slowly
-  bool has_left_ = false;          // the former
-  bool has_timed_out_ = false;     // its client has been answered without the call, which still runs
-  bool is_interim_cut_ = false;    // the kernel has taken a part of an interim answer
+  std::uint32_t recent_ = 0;       // requests answered in `period_`
+  std::uint32_t period_ = 0;
+  std::uint32_t attempts_ = 0;   // workers that died while they were at the request at work
+  bool is_refused_ = false;      // the answer under way is a refusal: close after it
+  bool has_head_ = false;        // parser_.head() is of the request at work
+  bool awaits_room_ = false;     // the call waits until its client has read: the loop sends what is queued
+  bool is_gone_ = false;         // nothing more is sent: the client has left, or reads too slowly
+  bool has_left_ = false;        // the former
+  bool has_timed_out_ = false;   // its client has been answered without the call, which still runs
+  bool is_interim_cut_ = false;  // the kernel has taken a part of an interim answer
 };
 
 }  // namespace stint::worker

@@ -75,6 +75,8 @@ struct ConnectionServices {
   bool is_stopping = false;                       // drains, and no other worker will take over
   bool is_leaving = false;                        // the server is going to stop: clients shall go elsewhere
   bool is_inbox_full = false;                     // the last attempt to hand a connection over failed
+  std::uint32_t period = 1;                       // of evening the load out (Balance)
+  unsigned active_connections = 0;                // that have had an answer in it
   bool has_told_of_dropped_fields = false;        // said once a worker; the page counts them all
   std::function<void()> look_for_orders = [] {};  // reads the channel now; set by the worker
   ConnectionTable table;                          // last: its connections use all the rest

@@ -81,6 +81,7 @@ bool Crew::has_better_leader(const LoopThread& me) {
 void Crew::fetch_events(LoopThread& me) {
   lease_.wait_for_events(me, !me.calls_application || !work_.has_waiting());
   loop_.end_of_wait();
+  if (me.calls_application) lease_.was_free(loop_.last_wait());
 }
 
 }  // namespace stint::worker

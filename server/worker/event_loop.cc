@@ -74,6 +74,7 @@ int EventLoop::milliseconds_until(TimePoint next) const {
 
 void EventLoop::prepare_to_wait(bool may_wait) {
   waits_until_ = may_wait ? next_due() : TimePoint::min();
+  wait_began_ = may_wait ? std::chrono::steady_clock::now() : TimePoint::max();
   wait_milliseconds_ = may_wait ? milliseconds_until(waits_until_) : 0;
 }
 
@@ -87,6 +88,7 @@ void EventLoop::wait() {
 void EventLoop::end_of_wait() {
   waits_until_ = TimePoint::min();
   look_at_clock();
+  last_wait_ = wait_began_ < now_ ? now_ - wait_began_ : std::chrono::nanoseconds(0);
   for (DeadlineList* list : deadlines_) list->expire(now_);
 }
 

@@ -53,9 +53,10 @@ class EventLoop {
   // A step in its parts, for who has to let others have the loop while wait() runs.
   bool has_events() const { return batch_next_ != batch_size_; }
   void prepare_to_wait(bool may_wait);
-  void wait();         // touches nothing but the batch
-  void end_of_wait();  // runs deadlines
-  void run_one();      // REQUIRES: has_events()
+  void wait();                                                       // touches nothing but the batch
+  void end_of_wait();                                                // runs deadlines
+  std::chrono::nanoseconds last_wait() const { return last_wait_; }  // 0: it was not allowed to wait
+  void run_one();                                                    // REQUIRES: has_events()
   // Makes a wait() of another thread end that is longer than the deadlines now allow.
   void wake_for_deadlines();
   void wake();
@@ -91,6 +92,8 @@ class EventLoop {
   std::size_t batch_size_ = 0;
   std::uint32_t serials_ = 0;
   int wait_milliseconds_ = 0;
+  TimePoint wait_began_;
+  std::chrono::nanoseconds last_wait_{0};
   TimePoint waits_until_ = TimePoint::min();  // min: nobody waits
   TimePoint now_ = std::chrono::steady_clock::now();
 };

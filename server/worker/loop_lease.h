@@ -36,9 +36,9 @@
 
 namespace stint::worker {
 
-// A call of this age has another thread lead. Taking over and giving back are a handful of wake-ups, a small part of this,
-// so that a call only little longer pays little; and the others' requests, which wait for so long at most, shall not
-// have to wait longer than a few milliseconds for all that comes between.
+// A call of this age has another thread lead. Taking over and giving back are a handful of wake-ups, a small part of
+// this, so that a call only little longer pays little; and the others' requests, which wait for so long at most, shall
+// not have to wait longer than a few milliseconds for all that comes between.
 inline constexpr std::chrono::milliseconds call_limit{1};
 
 // A thread that takes turns. Outlives its use of the lease.
@@ -114,6 +114,10 @@ class LoopLease {
 
   // All below REQUIRE that `me`, the calling thread, holds the lease.
 
+  // How long in all a thread that calls the application has waited for events: a request could have begun at once.
+  std::chrono::nanoseconds free_time() const { return free_time_; }
+  void was_free(std::chrono::nanoseconds time) { free_time_ += time; }
+
   const LoopThread& holder() const { return *holder_; }
   bool leads(const LoopThread& me) const { return leader_ == &me; }
   // Whoever asked for the lease has it first.
@@ -162,7 +166,8 @@ class LoopLease {
   LoopThread* leader_;
   LoopThread* holder_;
   std::int64_t resting_ =
-      free;            // what the word is while nobody holds the lease: since when the leader is inside a call
+      free;  // what the word is while nobody holds the lease: since when the leader is inside a call
+  std::chrono::nanoseconds free_time_{0};
   unsigned away_ = 0;  // threads that neither lead nor stand by: they may want the lease at any time
 
   std::mutex mutex_;  // guards what follows; taken only when threads meet

@@ -287,6 +287,7 @@ void Worker::leave_calls_behind() {
 void Worker::tick() {
   shall_tidy_ = true;
   balance_->announce();
+  balance_->begin_to_even_out();
   private_memory_->look(std::chrono::steady_clock::now());
   ticking_.arm(tick_, std::chrono::steady_clock::now());
 }

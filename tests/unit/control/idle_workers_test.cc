@@ -81,6 +81,21 @@ TEST_CASE("no more is sent than there are idle workers", "[control]") {
   CHECK(busy.has_idle_other(now));
 }
 
+TEST_CASE("the loads of all workers that are there add up", "[control]") {
+  const Pool pool;
+  IdleWorkers one = pool.worker(), two = pool.worker(), three = pool.worker();
+  one.say_idle(now);
+  two.say_busy(now);
+  one.say_load({1, 0.5, 7});
+  two.say_load({1, 1.0, 3});
+  three.say_load({1, 0.25, 50});  // it has not begun to serve
+  CHECK(one.pool_load(now) == WorkLoad{2, 1.5, 10});
+  CHECK(three.pool_load(now) == WorkLoad{2, 1.5, 10});
+  two.say_gone();
+  CHECK(three.pool_load(now) == WorkLoad{1, 0.5, 7});
+  CHECK(three.pool_load(now + std::chrono::seconds(5)) == WorkLoad{});
+}
+
 TEST_CASE("the word of a worker that has died runs out, and its place is taken again", "[control]") {
   const Pool pool;
   const IdleWorkers other = pool.worker();

@@ -33,6 +33,7 @@ CASES = {"nobody": (0, ""), "sleeps": (1, "us"), "computes": (1, "compute"), "4 
 @dataclass
 class Peer(run.Server):
     with_threads: list = field(default_factory=list)  # what is added for four threads; empty: it has none
+    alone: list = field(default_factory=list)  # and for one
     reports: dict = field(default_factory=dict)  # by case: [(fast, slow answers a second)]
 
 
@@ -55,8 +56,10 @@ def peers(stint):
                 "{python} -m granian --interface wsgi --host 127.0.0.1 --port {port} --workers 2 --http 1 --no-ws"
                 " --log-level warning hand_over:application"
             ),
-            "--workers 2, 1 blocking thread",
+            "--workers 2",
             pin="granian==2.8.7",
+            # A thread waits in each; without a word on them it has as many as it likes.
+            alone=["--blocking-threads", "1"],
             with_threads=["--blocking-threads", "4"],
         ),
         Peer(
@@ -75,7 +78,7 @@ def peers(stint):
 
 def measure(peer, case, options):
     slow_clients, query = CASES[case]
-    command = [*peer.command, *(peer.with_threads if slow_clients > 1 else [])]
+    command = [*peer.command, *(peer.with_threads if slow_clients > 1 else peer.alone)]
     with tempfile.TemporaryDirectory(prefix="stint-bench-") as folder:
         running = hand_over.Running(run.Server(peer.name, command, ""), Path(folder), "")
         try:
@@ -106,7 +109,8 @@ def table(measured, left_out):
                 cells.append(f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})")
             rate = statistics.median(report["answers"] for report in fast) / peer.seconds
             slow = statistics.median(slow for _, slow in runs)
-            setting = peer.setting + (f", {' '.join(peer.with_threads)}" if CASES[case][0] > 1 else "")
+            added = peer.with_threads if CASES[case][0] > 1 else peer.alone
+            setting = ", ".join([peer.setting, *([" ".join(added)] if added else [])])
             failures = sum(report["failures"] for report in fast)
             yield f"| {peer.name} {peer.version} | {setting} | {case} | {cells[0]} | {cells[1]} | {rate:,.0f} | {slow:.1f} | {failures} |"
     for peer, why in left_out:

@@ -102,13 +102,14 @@ Result<std::unique_ptr<Tracer>> Tracer::make(EventLoop& loop, Runtime& runtime) 
   if (::sigaction(signal, &action, nullptr) != 0) return system_error("sigaction");
   if (Result<void> watched = loop.watch(tracer->answers_.get(), EPOLLIN, *tracer); !watched.has_value())
     return watched.error();
+  tracer->is_watched_ = true;
   return tracer;
 }
 
 Tracer::~Tracer() {
   ++board.round;
   ::signal(signal_, SIG_DFL);
-  loop_.unwatch(answers_.get());
+  if (is_watched_) loop_.unwatch(answers_.get());
 }
 
 void Tracer::trace(pid_t thread, Done done) {

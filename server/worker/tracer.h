@@ -40,6 +40,7 @@ class Tracer final : private Watcher, private Timed {
   using Done = std::function<void(const ThreadTrace&)>;
   // Asks a thread of this process; `done` is called later, from the loop. What was asked before comes first.
   void trace(pid_t thread, Done done);
+  bool is_idle() const { return questions_.empty(); }
 
  private:
   struct Question {
@@ -62,6 +63,7 @@ class Tracer final : private Watcher, private Timed {
   UniqueFd stack_;    // a file of memory: never full, so that no handler waits
   UniqueFd answers_;  // an eventfd
   const int signal_;
+  bool is_watched_ = false;
   DeadlineList patience_{std::chrono::milliseconds(500)};
   std::deque<Question> questions_;  // the first is being answered
   unsigned asked_ = 0;              // threads in this round

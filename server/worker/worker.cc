@@ -180,7 +180,8 @@ void Worker::serve_waiting() {
   balance_->look();
   if (std::exchange(shall_tidy_, false)) services_->dispatcher.tidy(std::chrono::steady_clock::now());
   services_->table.empty_graveyard();
-  if (drain_->waits_for_lost_calls()) leave_calls_behind();
+  // What they are doing is told first.
+  if (drain_->waits_for_lost_calls() && (!tracer_ || tracer_->is_idle())) leave_calls_behind();
   if (const std::size_t open = services_->table.open(); open != published_connections_) {
     published_connections_ = open;
     page_->set_connections(static_cast<std::uint32_t>(open));

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """What clients see when a worker is killed or recycled: Stint beside other WSGI servers, with the strict client as judge.
 
     bench/hand_over.py --stint build/release/stint [--rounds N] [--only NAME,…]

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Load over workers when clients keep their connections and most of them are one worker's: Stint beside other WSGI servers.
 
     bench/pinned.py --stint build/release/stint [--rounds N] [--seconds S] [--only NAME,…]
@@ -16,7 +17,6 @@ import heapq
 import os
 import re
 import selectors
-import shlex
 import socket
 import statistics
 import sys
@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import hand_over
+import pools
 import run
 import strict
 
@@ -41,40 +42,6 @@ MOST_RATIO = 1.2  # what Stint promises
 class Peer(run.Server):
     results: dict = field(default_factory=dict)  # by case: [(connections by worker, requests by worker, latencies)]
     failures: int = 0
-
-
-def peers(stint):
-    return [
-        Peer("stint", [stint, "serve", "-c", "{folder}/stint.toml"], f"count = {WORKERS}"),
-        Peer(
-            "gunicorn gthread",
-            shlex.split(
-                f"{{python}} -m gunicorn --bind 127.0.0.1:{{port}} --workers {WORKERS} --worker-class gthread"
-                " --keep-alive 75 --log-level warning hand_over:application"
-            ),
-            f"--workers {WORKERS} --worker-class gthread --keep-alive 75",
-            pin="gunicorn==27.0.1",
-        ),
-        Peer(
-            "granian",
-            shlex.split(
-                f"{{python}} -m granian --interface wsgi --host 127.0.0.1 --port {{port}} --workers {WORKERS} --http 1"
-                " --no-ws --log-level warning hand_over:application"
-            ),
-            f"--workers {WORKERS}",
-            pin="granian==2.8.7",
-        ),
-        Peer(
-            "uWSGI",
-            shlex.split(
-                "{python} -c 'import os, sys; os.execv(sys.prefix + \"/bin/uwsgi\", [\"uwsgi\"] + sys.argv[1:])'"
-                f" --http 127.0.0.1:{{port}} --http-keepalive --master --die-on-term --processes {WORKERS}"
-                " --disable-logging --module hand_over:application"
-            ),
-            f"--master --processes {WORKERS} behind its own router, --http-keepalive",
-            pin="uwsgi==2.0.31",
-        ),
-    ]
 
 
 class Client:
@@ -220,7 +187,7 @@ def main():
     parser, options = strict.comparison_arguments(__doc__, seconds=5)
     hand_over.CLIENT = strict.find_client(options.stint)
     began_load = os.getloadavg()[0]
-    taking_part, left_out = run.those_that_can(run.chosen(parser, peers(options.stint), options.only))
+    taking_part, left_out = run.those_that_can(run.chosen(parser, pools.peers(Peer, options.stint, WORKERS), options.only))
     for peer in taking_part:
         peer.seconds = options.seconds
     for number in range(options.rounds):

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """What clients see of deploys: Stint beside other WSGI servers, with the strict client as judge.
 
     bench/reload.py --stint build/release/stint [--rounds N] [--only NAME,…]

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Requests per second of a 13-byte hello, one worker, kept-alive connections: Stint beside other WSGI servers.
 
     bench/run.py --stint build/release/stint [--rounds N] [--seconds S] [--connections C] [--only NAME,…] [--before STINT]

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """What ten thousand slow clients cost the others, and what each of them costs in memory and processor time.
 
     bench/slow_clients.py --stint build/release/stint [--clients N] [--rounds N] [--seconds S] [--only PART,…]

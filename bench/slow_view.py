@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """What one client that asks for a slow view again and again costs the others: Stint beside other WSGI servers.
 
     bench/slow_view.py --stint build/release/stint [--rounds N] [--seconds S] [--only NAME,…]
@@ -13,7 +14,6 @@ installed is left out and named.
 """
 
 import os
-import shlex
 import statistics
 import sys
 import tempfile
@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import hand_over
+import pools
 import run
 import strict
 
@@ -32,53 +33,21 @@ CASES = {"nobody": (0, ""), "sleeps": (1, "us"), "computes": (1, "compute"), "4 
 
 @dataclass
 class Peer(run.Server):
-    with_threads: list = field(default_factory=list)  # what is added for four threads; empty: it has none
-    alone: list = field(default_factory=list)  # and for one
     reports: dict = field(default_factory=dict)  # by case: [(fast, slow answers a second)]
 
 
-def peers(stint):
-    return [
-        Peer("stint", [stint, "serve", "-c", "{folder}/stint.toml"], "count = 2", with_threads=["--threads", "4"]),
-        Peer(
-            "gunicorn gthread",
-            shlex.split(
-                "{python} -m gunicorn --bind 127.0.0.1:{port} --workers 2 --worker-class gthread --keep-alive 75"
-                " --log-level warning hand_over:application"
-            ),
-            "--workers 2 --worker-class gthread --keep-alive 75",
-            pin="gunicorn==27.0.1",
-            with_threads=["--threads", "4"],
-        ),
-        Peer(
-            "granian",
-            shlex.split(
-                "{python} -m granian --interface wsgi --host 127.0.0.1 --port {port} --workers 2 --http 1 --no-ws"
-                " --log-level warning hand_over:application"
-            ),
-            "--workers 2",
-            pin="granian==2.8.7",
-            # A thread waits in each; without a word on them it has as many as it likes.
-            alone=["--blocking-threads", "1"],
-            with_threads=["--blocking-threads", "4"],
-        ),
-        Peer(
-            "uWSGI",
-            shlex.split(
-                "{python} -c 'import os, sys; os.execv(sys.prefix + \"/bin/uwsgi\", [\"uwsgi\"] + sys.argv[1:])'"
-                " --http 127.0.0.1:{port} --http-keepalive --master --die-on-term --processes 2 --disable-logging"
-                " --module hand_over:application"
-            ),
-            "--master --processes 2 behind its own router, --http-keepalive",
-            pin="uwsgi==2.0.31",
-            with_threads=["--threads", "4"],
-        ),
-    ]
+# Of granian a thread waits in each request; without a word on them it has as many as it likes.
+THREADS = {
+    "stint": ([], ["--threads", "4"]),
+    "gunicorn gthread": ([], ["--threads", "4"]),
+    "granian": (["--blocking-threads", "1"], ["--blocking-threads", "4"]),
+    "uWSGI": ([], ["--threads", "4"]),
+}
 
 
 def measure(peer, case, options):
     slow_clients, query = CASES[case]
-    command = [*peer.command, *(peer.with_threads if slow_clients > 1 else peer.alone)]
+    command = [*peer.command, *THREADS[peer.name][slow_clients > 1]]
     with tempfile.TemporaryDirectory(prefix="stint-bench-") as folder:
         running = hand_over.Running(run.Server(peer.name, command, ""), Path(folder), "")
         try:
@@ -109,7 +78,7 @@ def table(measured, left_out):
                 cells.append(f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})")
             rate = statistics.median(report["answers"] for report in fast) / peer.seconds
             slow = statistics.median(slow for _, slow in runs)
-            added = peer.with_threads if CASES[case][0] > 1 else peer.alone
+            added = THREADS[peer.name][CASES[case][0] > 1]
             setting = ", ".join([peer.setting, *([" ".join(added)] if added else [])])
             failures = sum(report["failures"] for report in fast)
             yield f"| {peer.name} {peer.version} | {setting} | {case} | {cells[0]} | {cells[1]} | {rate:,.0f} | {slow:.1f} | {failures} |"
@@ -121,7 +90,7 @@ def main():
     parser, options = strict.comparison_arguments(__doc__, seconds=4)
     options.client = hand_over.CLIENT = strict.find_client(options.stint)
     load = os.getloadavg()[0]
-    taking_part, left_out = run.those_that_can(run.chosen(parser, peers(options.stint), options.only))
+    taking_part, left_out = run.those_that_can(run.chosen(parser, pools.peers(Peer, options.stint, 2), options.only))
     for peer in taking_part:
         peer.seconds = options.seconds
     for number in range(options.rounds):

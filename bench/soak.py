@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """A long run of the strict client against Stint while its workers are replaced and killed. Any failed request fails it.
 
     bench/soak.py --stint build/release/stint [--minutes M] [--requests N] [--rescue SECONDS]

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Deploy after deploy on Stint under load: good ones, broken ones, changes of settings, upgrades of Stint itself. Exit code
 1 when one is noticed.
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Workers that start by themselves beside workers that are forked: memory of a Django site, and how fast a killed worker
 is replaced.
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The tail against theory: Stint and other WSGI servers beside the ideal single queue.
 
     bench/tail.py --stint build/release/stint [--rounds N] [--seconds S] [--only NAME,…] [--before STINT]
@@ -15,7 +16,6 @@ import heapq
 import json
 import os
 import random
-import shlex
 import statistics
 import subprocess
 import sys
@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import hand_over
+import pools
 import run
 import strict
 
@@ -41,40 +42,6 @@ class Peer(run.Server):
     percentiles: dict = field(default_factory=lambda: {name: [] for name in SHARES})  # milliseconds, one for each round
     ratios: dict = field(default_factory=lambda: {name: [] for name in SHARES})  # to the ideal of the same round
     failures: int = 0
-
-
-def peers(stint):
-    return [
-        Peer("stint", [stint, "serve", "-c", "{folder}/stint.toml"], f"count = {WORKERS}"),
-        Peer(
-            "gunicorn gthread",
-            shlex.split(
-                f"{{python}} -m gunicorn --bind 127.0.0.1:{{port}} --workers {WORKERS} --worker-class gthread"
-                " --keep-alive 75 --log-level warning hand_over:application"
-            ),
-            f"--workers {WORKERS} --worker-class gthread --keep-alive 75",
-            pin="gunicorn==27.0.1",
-        ),
-        Peer(
-            "granian",
-            shlex.split(
-                f"{{python}} -m granian --interface wsgi --host 127.0.0.1 --port {{port}} --workers {WORKERS} --http 1"
-                " --blocking-threads 1 --no-ws --log-level warning hand_over:application"
-            ),
-            f"--workers {WORKERS} --blocking-threads 1",
-            pin="granian==2.8.7",
-        ),
-        Peer(
-            "uWSGI",
-            shlex.split(
-                "{python} -c 'import os, sys; os.execv(sys.prefix + \"/bin/uwsgi\", [\"uwsgi\"] + sys.argv[1:])'"
-                f" --http 127.0.0.1:{{port}} --http-keepalive --master --die-on-term --processes {WORKERS}"
-                " --disable-logging --module hand_over:application"
-            ),
-            f"--master --processes {WORKERS} behind its own router, --http-keepalive",
-            pin="uwsgi==2.0.31",
-        ),
-    ]
 
 
 def arrivals(seconds, seed):
@@ -176,9 +143,9 @@ def main():
     options.client = strict.find_client(options.stint, "stint-open-load")
     hand_over.CLIENT = strict.find_client(options.stint)
     began_load = os.getloadavg()[0]
-    taking_part = run.chosen(parser, peers(options.stint), options.only)
+    taking_part = run.chosen(parser, pools.peers(Peer, options.stint, WORKERS, "--blocking-threads 1"), options.only)
     if options.before:
-        command = [str(options.before.absolute()), *peers(options.stint)[0].command[1:]]
+        command = [str(options.before.absolute()), *pools.peers(Peer, options.stint, WORKERS, "--blocking-threads 1")[0].command[1:]]
         taking_part.append(Peer(run.BEFORE, command, "the build of --before, set up alike"))
     taking_part, left_out = run.those_that_can(taking_part)
     rounds = [arrivals(options.seconds, number) for number in range(options.rounds)]

@@ -95,9 +95,11 @@ ThreadProbe probe;
 std::atomic<int> asked{0};
 std::atomic<bool> held{false};
 void on_asked(int) {
+  const int saved = errno;
   held = probe.holds_lock();
   probe.write_stack();
   ++asked;
+  errno = saved;
 }
 }  // namespace
 

@@ -139,17 +139,11 @@ def load(clients, path, seconds):
     return requests, took, failures
 
 
-class Running(hand_over.Running):
-    def __init__(self, server, folder):
-        strict.Running.__init__(self, server, folder, WORKERS, "max_requests = 0")
-
-
 def measure(peer, case, options):
     with tempfile.TemporaryDirectory(prefix="stint-bench-") as folder:
-        running = Running(peer, Path(folder))
+        running = pools.Running(peer, Path(folder), WORKERS)
         try:
-            # All have started; with some servers not all are asked.
-            strict.wait_until(lambda: len(running.workers(hand_over.CLIENT)) == WORKERS, seconds=5)
+            running.wait_for_workers()
             workers = running.workers(hand_over.CLIENT)
             clients, started_with = pinned_clients(running.port)
             requests, took, failures = load(clients, CASES[case], options.seconds)

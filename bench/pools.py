@@ -2,6 +2,9 @@
 
 import shlex
 
+import hand_over
+import strict
+
 
 def peers(make, stint, workers, granian=""):
     """`make(name, command, setting, pin=…)` makes one; `granian`: more of its options."""
@@ -35,3 +38,15 @@ def peers(make, stint, workers, granian=""):
             pin="uwsgi==2.0.31",
         ),
     ]
+
+
+class Running(hand_over.Running):
+    """One of them, with its number of workers."""
+
+    def __init__(self, server, folder, workers):
+        self.count = workers
+        strict.Running.__init__(self, server, folder, workers, "max_requests = 0")
+
+    def wait_for_workers(self):
+        """Until all have started, or long enough; with some servers not all are asked."""
+        strict.wait_until(lambda: len(self.workers(hand_over.CLIENT)) == self.count, seconds=5)

@@ -82,17 +82,11 @@ def load(client, address, requests):
     return json.loads(done.stdout)
 
 
-class Running(hand_over.Running):
-    def __init__(self, server, folder):
-        strict.Running.__init__(self, server, folder, WORKERS, "max_requests = 0")
-
-
 def measure(peer, requests, options):
     with tempfile.TemporaryDirectory(prefix="stint-bench-") as folder:
-        running = Running(peer, Path(folder))
+        running = pools.Running(peer, Path(folder), WORKERS)
         try:
-            # All have started; with some servers not all are asked.
-            strict.wait_until(lambda: len(running.workers(hand_over.CLIENT)) == WORKERS, seconds=5)
+            running.wait_for_workers()
             told = load(options.client, running.address, requests)
         finally:
             running.stop()

@@ -1,7 +1,5 @@
 #include "embed/interruption.h"
 
-#include "stint/assert.h"
-
 #include <algorithm>
 #include <csignal>
 #include <system_error>

@@ -5,7 +5,6 @@
 #include <boost/json/serialize.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 namespace stint::supervisor {
@@ -19,8 +18,12 @@ constexpr std::chrono::seconds patience{2};
 TraceRound::TraceRound(boost::asio::io_context& io, unsigned number, std::vector<WorkerTrace> asked,
                        std::function<void(const std::vector<WorkerTrace>&)> done)
     : number_(number), workers_(std::move(asked)), missing_(workers_.size()), done_(std::move(done)), limit_(io) {
-  // Also when nobody was asked: `done` is not to be called from within its own constructor's caller.
-  limit_.expires_after(missing_ == 0 ? std::chrono::seconds(0) : patience);
+  end_after(missing_ == 0 ? std::chrono::seconds(0) : patience);
+}
+
+// From the loop, also at once: neither who has made the round nor who tells it of a worker is done with the pool.
+void TraceRound::end_after(std::chrono::seconds time) {
+  limit_.expires_after(time);
   limit_.async_wait([this](const boost::system::error_code& code) {
     if (!code) end();
   });
@@ -34,12 +37,7 @@ void TraceRound::finish(pid_t worker, bool has_answered) {
   WorkerTrace* trace = find(worker);
   if (trace == nullptr || trace->has_answered) return;
   trace->has_answered = has_answered;
-  if (--missing_ > 0) return;
-  // From the loop, as when it takes too long: whoever tells us of the worker is not done with the pool.
-  limit_.expires_after(std::chrono::seconds(0));
-  limit_.async_wait([this](const boost::system::error_code& code) {
-    if (!code) end();
-  });
+  if (--missing_ == 0) end_after(std::chrono::seconds(0));
 }
 
 WorkerTrace* TraceRound::find(pid_t worker) {

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
@@ -38,6 +39,7 @@ class TraceRound {
 
  private:
   WorkerTrace* find(pid_t worker);
+  void end_after(std::chrono::seconds time);
   void end();
 
   const unsigned number_;

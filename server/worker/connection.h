@@ -74,8 +74,8 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
     std::string id;
   };
   RunningRequest running_request() const;
-  // The call goes on, and nobody waits for its answer any more.
   bool has_timed_out() const { return has_timed_out_; }
+  // The call goes on, and nobody waits for its answer any more.
   bool is_left_to_call() const { return has_timed_out_ && !socket_.is_open(); }
   void close();
 

@@ -97,21 +97,6 @@ void Pool::recycle_what_reached_a_limit(TimePoint now) {
   }
 }
 
-// What a worker has come to know in its first requests is shared by those that are forked from it.
-void Pool::refork_if_due() {
-  const std::uint64_t requests = app().recycle.refork_after;
-  if (requests == 0 || app().workers.start != StartMode::fork || is_stopping_ || coming_) return;
-  if (unfit_generation_ == serving_->number || zygotes_.size() != 1) return;
-  const auto becomes = [](const auto& entry) { return entry.second->record().becomes_zygote; };
-  if (std::any_of(workers_.begin(), workers_.end(), becomes)) return;
-  for (auto& [id, worker] : workers_) {
-    if (worker->state() != WorkerState::ready || worker->recycle_reason() || !worker->record().is_forked) continue;
-    if (worker->generation() != serving_->number || worker->report().counts.requests < requests) continue;
-    worker->want_replacement(RecycleReason::refork_after);
-    return worker->mark_becoming_zygote();
-  }
-}
-
 void Pool::on_child_end(pid_t pid, const ExitStatus& exit) {
   keepers_left_.erase(pid);
   for (auto& [id, worker] : workers_) {

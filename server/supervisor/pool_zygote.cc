@@ -88,7 +88,7 @@ void Pool::start_zygote(const Generation& generation, TimePoint now) {
 // What a worker has come to know in its first requests is shared by those that are forked from it.
 void Pool::refork_if_due() {
   const std::uint64_t requests = app().recycle.refork_after;
-  if (requests == 0 || app().workers.start != StartMode::fork || is_stopping_ || coming_) return;
+  if (requests == 0 || !is_forked(*serving_) || is_stopping_ || coming_) return;
   if (unfit_generation_ == serving_->number || zygotes_.size() != 1) return;
   const auto becomes = [](const auto& entry) { return entry.second->record().becomes_zygote; };
   if (std::any_of(workers_.begin(), workers_.end(), becomes)) return;

@@ -54,6 +54,9 @@ struct RecycleSettings {
   bool operator==(const RecycleSettings&) const = default;
 };
 
+// How long an application's exit handlers may take, on top of drain_timeout.
+inline constexpr Duration exit_handlers_time{10'000};
+
 // Limits of each worker process (setrlimit(2), soft and hard); nullopt: those of the supervisor.
 struct LimitsSettings {
   static constexpr std::uint64_t unlimited = ~std::uint64_t{0};

@@ -103,7 +103,6 @@ std::string broken_invariant(const PoolView& pool);
 std::string_view text_of(RetireCause cause);
 std::string_view text_of(KillCause cause);
 
-inline constexpr Duration exit_handlers_time{10'000};
 // How long after request_timeout a worker may still have a call that it has not answered itself.
 inline constexpr Duration own_timeouts_time{5'000};
 

@@ -12,11 +12,19 @@ void Drain::begin(bool is_stopping, bool takes_waiting) {
     acceptor_.stop();
     services_.is_draining = true;
     limit_.arm(*this, services_.loop.now());
+    limit_process();
   }
   if (!is_stopping) return hand_over_all();
   if (services_.is_stopping) return;
   services_.is_stopping = true;
   services_.table.for_each([](Connection& connection) { connection.expect_end(); });
+}
+
+void Drain::limit_process() {
+  const Result<void> limited = last_limit_.arm(timeout_ + exit_handlers_time + supervisor_first);
+  if (limited.has_value()) return;
+  services_.log.warning("no limit of its own",
+                        {{"error", limited.error().text()}, {"next", "draining with the supervisor's"}});
 }
 
 bool Drain::waits_for_lost_calls() const {

@@ -1,12 +1,15 @@
 // The end of a worker's serving: nothing new enters, what the application has begun is finished, and everything else
 // goes to the pool's inbox, where another worker takes it: idle connections at once, the others as soon as their answer
 // is out. While the inbox is full, answers announce the close instead. A server that stops has nobody to hand over to:
-// it ends each connection with an announced close. What is left after app.recycle.drain_timeout is closed.
+// it ends each connection with an announced close. What is left after app.recycle.drain_timeout is closed; a process
+// that is still there when Python's exit handlers have had their time is killed, by the supervisor or, without one, the
+// kernel.
 #pragma once
 
 #include "server/worker/acceptor.h"
 #include "server/worker/connection_services.h"
 #include "server/worker/deadlines.h"
+#include "server/worker/kill_timer.h"
 
 #include <chrono>
 
@@ -16,7 +19,11 @@ class Drain final : private Timed {
  public:
   // `waits_for_timed_out`: for the calls too that have been answered without.
   Drain(ConnectionServices& services, Acceptor& acceptor, std::chrono::milliseconds timeout, bool waits_for_timed_out)
-      : services_(services), acceptor_(acceptor), waits_for_timed_out_(waits_for_timed_out), limit_(timeout) {
+      : services_(services),
+        acceptor_(acceptor),
+        waits_for_timed_out_(waits_for_timed_out),
+        timeout_(timeout),
+        limit_(timeout) {
     services_.loop.add(limit_);
     services_.loop.add(retrying_);
   }
@@ -39,14 +46,17 @@ class Drain final : private Timed {
   };
 
   void on_deadline() override;
+  void limit_process();
   void hand_over_all();
 
   ConnectionServices& services_;
   Acceptor& acceptor_;
   const bool waits_for_timed_out_;
+  const std::chrono::milliseconds timeout_;
   DeadlineList limit_;
   DeadlineList retrying_{std::chrono::milliseconds(5)};
   Retry retry_{*this};
+  KillTimer last_limit_;
 };
 
 }  // namespace stint::worker

@@ -21,5 +21,30 @@ TEST_CASE("workers whose supervisor was killed complete what runs and end", "[pr
   CHECK(eventually([&] { return server.processes().empty(); }));
 }
 
+// Of a second each, and what comes on top of it: 5 s for a start, 15 s for an end.
+TEST_CASE("without a supervisor the kernel ends what the application holds up", "[process]") {
+  ServerOptions options = with_workers(1);
+  SECTION("its import, in a worker or a zygote") {
+    options.set = {{"app.workers.startup_timeout", "\"1s\""},
+                   {"app.workers.start", GENERATE("\"fresh\"", "\"fork\"")},
+                   {"app.env", "{ HOLD = \"/\" }"}};
+    options.module = "held_start:application";
+    ServerProcess server(options);
+    REQUIRE(eventually([&] { return server.processes().size() > 1; }));
+    server.signal(SIGKILL);
+    CHECK(server.wait_for_exit(patience) == 128 + SIGKILL);
+    CHECK(eventually([&] { return server.processes().empty(); }));
+  }
+  SECTION("its exit handlers") {
+    options.set = {{"app.recycle.drain_timeout", "\"1s\""}};
+    ServerProcess server(options);
+    server.wait_until_ready();
+    CHECK(HttpClient(server.address()).get("/never-end").status == 200);
+    server.signal(SIGKILL);
+    CHECK(server.wait_for_exit(patience) == 128 + SIGKILL);
+    CHECK(eventually(2 * patience, [&] { return server.processes().empty(); }));
+  }
+}
+
 }  // namespace
 }  // namespace stint::test

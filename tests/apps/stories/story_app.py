@@ -189,6 +189,12 @@ def start_threads(environ, query):
     return b"started\n"
 
 
+def never_end(environ, query):
+    """Leaves a thread that threading's shutdown waits for in vain."""
+    threading.Thread(target=threading.Event().wait).start()
+    return b"started\n"
+
+
 def stuck(environ, query):
     """Hangs for `seconds` in C code that keeps the GIL, so that no thread of Python's can run; signals do not end it."""
     c = ctypes.PyDLL(None)
@@ -250,6 +256,7 @@ pages = {
     "/hog": hog,
     "/open": open_files,
     "/threads": start_threads,
+    "/never-end": never_end,
     "/stuck": stuck,
     "/interruptible": interruptible,
     "/process": process,

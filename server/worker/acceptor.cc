@@ -1,7 +1,6 @@
 #include "server/worker/acceptor.h"
 
 #include <algorithm>
-#include <climits>
 #include <utility>
 
 namespace stint::worker {
@@ -15,7 +14,7 @@ Acceptor::Acceptor(std::vector<net::Listener> listeners, UniqueFd inbox_take, co
 }
 
 Result<void> Acceptor::start() {
-  has_started_ = true;
+  is_open_ = true;
   return watch_doors();
 }
 
@@ -99,39 +98,49 @@ Connection* Acceptor::add(UniqueFd socket, net::AddressText remote) {
   return nullptr;
 }
 
-void Acceptor::accept_from(const net::Listener& listener, unsigned most) {
+bool Acceptor::accept_from(const net::Listener& listener, unsigned most) {
   for (unsigned i = 0; i < most && !pause_when_full(); ++i) {
     Result<net::Accepted> accepted = net::accept_connection(listener);
     if (!accepted.has_value()) {
-      if (accepted.error().code == boost::system::errc::resource_unavailable_try_again) return;
+      if (accepted.error().code == boost::system::errc::resource_unavailable_try_again) return false;
       // EMFILE and its kin stay until something is freed; the waiting connection would wake us in a circle.
-      return try_again_later(accepted.error());
+      try_again_later(accepted.error());
+      return true;
     }
-    if (add(std::move(accepted->socket), net::text_of(accepted->peer)) == nullptr) return;
+    if (add(std::move(accepted->socket), net::text_of(accepted->peer)) == nullptr) return true;
   }
+  return true;
 }
 
 // A worker that has got a request to start leaves the next one to others; but one at a time it takes also while
 // requests wait here: where all workers have some, what is in the inbox would wait for ever.
-void Acceptor::take_from_inbox(unsigned most) {
+bool Acceptor::take_from_inbox(unsigned most) {
   for (unsigned i = 0; i < most && !pause_when_full(); ++i) {
-    if (i > 0 && most != UINT_MAX && services_.dispatcher.has_waiting()) return;
+    if (i > 0 && most != everything && services_.dispatcher.has_waiting()) return true;
     Result<std::optional<control::Handover>> taken = control::take_from_inbox(inbox_.socket.get());
     if (!taken.has_value()) {
       services_.log.error("packet of the inbox not understood",
                           {{"error", taken.error().text()}, {"next", "its connections are closed"}});
       continue;
     }
-    if (!*taken) return idle_workers_.nothing_sent();
+    if (!*taken) {
+      idle_workers_.nothing_sent();
+      return false;
+    }
     if ((*taken)->header.head_length > 0) {
       idle_workers_.took();
       idle_workers_.say_busy();  // until it is served
     }
     const bool is_idle = (*taken)->header.length == 0;
-    if (is_idle && allowed_ != any_number && most != UINT_MAX) allowed_ -= std::min(allowed_, (*taken)->sockets.size());
+    if (is_idle && allowed_ != any_number && most != everything)
+      allowed_ -= std::min(allowed_, (*taken)->sockets.size());
     take_over(std::move(**taken));
-    if (is_idle && has_enough()) return leave_inbox();
+    if (is_idle && has_enough()) {
+      leave_inbox();
+      return true;
+    }
   }
+  return true;
 }
 
 void Acceptor::take_over(control::Handover handover) {
@@ -162,16 +171,23 @@ void Acceptor::resume_if_room() {
   watch_again();
 }
 
-void Acceptor::take_what_waits() {
-  for (const auto& door : doors_) accept_from(door->listener, UINT_MAX);
+bool Acceptor::take_from_listeners(unsigned most) {
+  if (is_retrying_) return true;
+  bool may_have_more = false;
+  for (const auto& door : doors_) may_have_more = accept_from(door->listener, most) || may_have_more;
+  return may_have_more;
 }
 
-void Acceptor::take_inbox() { take_from_inbox(UINT_MAX); }
+void Acceptor::close() {
+  is_open_ = false;
+  pause();
+  return_.disarm();
+  allow(any_number);
+}
 
 void Acceptor::stop() {
-  pause();
+  close();
   disarm();
-  return_.disarm();
   is_retrying_ = false;
   doors_.clear();
   inbox_.socket.reset();

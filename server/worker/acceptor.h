@@ -12,6 +12,7 @@
 #include "server/worker/event_loop.h"
 #include "stint/unique_fd.h"
 
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -24,21 +25,23 @@ class Acceptor final : private Timed {
            ConnectionServices& services);
 
   Result<void> start();
-  // Before stop(), where nobody else will: all that is in the listeners' queues, and in the inbox.
-  void take_what_waits();
-  void take_inbox();
-  // Accepts no more, and lets the listeners and the inbox go.
+  // Nothing that comes wakes it any more. What is there can still be taken, until stop().
+  void close();
+  // Lets the listeners and the inbox go.
   void stop();
-  // It has been started, and not stopped.
-  bool is_open() const { return has_started_ && !doors_.empty(); }
+  // It has been started, and not closed.
+  bool is_open() const { return is_open_; }
   bool has_room() const { return is_open() && !is_retrying_ && !services_.table.is_full(); }
   // Leaves what comes to others that can do more with it. No system call when that is known already.
   void hold(bool listeners, bool inbox);
   // After so many more idle connections out of the inbox it leaves the next ones to others for a moment, once.
   void allow(std::size_t idle_connections) { allowed_ = idle_connections; }
   void leave_inbox();
-  // Takes what is in the inbox up to the first request, `most` packets of it. REQUIRES: has_room().
-  void take_from_inbox(unsigned most);
+  static constexpr unsigned everything = std::numeric_limits<unsigned>::max();
+  // Both take what waits: `most` of each listener's queue; `most` packets of the inbox, up to the first request. False:
+  // nothing is left there.
+  bool take_from_listeners(unsigned most);
+  bool take_from_inbox(unsigned most);
   // After connections have gone: room again. Called by the worker between steps of its loop.
   void resume_if_room();
 
@@ -54,7 +57,8 @@ class Acceptor final : private Timed {
   struct InboxDoor final : Watcher {
     InboxDoor(Acceptor& a, UniqueFd s) : acceptor(a), socket(std::move(s)) {}
     void on_ready(std::uint32_t) override {
-      acceptor.has_enough() ? acceptor.leave_inbox() : acceptor.take_from_inbox(4);
+      if (acceptor.has_enough()) return acceptor.leave_inbox();
+      acceptor.take_from_inbox(4);
     }
     Acceptor& acceptor;
     UniqueFd socket;
@@ -71,7 +75,7 @@ class Acceptor final : private Timed {
   bool has_enough() const { return allowed_ == 0; }
   void return_to_inbox();
   bool holds_inbox() const { return holds_inbox_ || has_left_inbox_; }
-  void accept_from(const net::Listener& listener, unsigned most);
+  bool accept_from(const net::Listener& listener, unsigned most);
   void take_over(control::Handover handover);
   Connection* add(UniqueFd socket, net::AddressText remote);
   bool pause_when_full();
@@ -94,7 +98,7 @@ class Acceptor final : private Timed {
   bool is_retrying_ = false;
   bool holds_listeners_ = false;
   bool holds_inbox_ = false;
-  bool has_started_ = false;
+  bool is_open_ = false;
   bool has_said_full_ = false;  // once, until a tenth of the connections have gone
 };
 

@@ -38,7 +38,7 @@ Connection::Connection(ConnectionServices& services, std::size_t slot, UniqueFd 
       call_(services.lease) {}
 
 Result<void> Connection::start() {
-  services_.deadlines.head.arm(*this, services_.loop.now());
+  services_.limit_of_rest(services_.deadlines.head).arm(*this, services_.loop.now());
   shared_.peer(peer_.record());
   shared_.idle(socket_.get());
   return services_.loop.watch(socket_.get(), EPOLLIN, *this);
@@ -541,7 +541,7 @@ void Connection::enter_idle() {
   head_ = {};
   parser_.reset();
   spool_.clear();
-  (services_.is_stopping ? services_.deadlines.last_idle : services_.deadlines.idle).arm(*this, services_.loop.now());
+  services_.limit_of_rest(services_.deadlines.idle).arm(*this, services_.loop.now());
 }
 
 void Connection::log_access() {

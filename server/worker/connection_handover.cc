@@ -44,7 +44,7 @@ void Connection::take_over(control::Handover handover) {
   read_ = net::read_bytes(socket_.get()).value_or(0);
   written_ = net::written_bytes(socket_.get()).value_or(0);
   if (header.length == 0) {
-    services_.deadlines.idle.arm(*this, services_.loop.now());
+    services_.limit_of_rest(services_.deadlines.idle).arm(*this, services_.loop.now());
     return;
   }
   if (header.head_length == 0) {

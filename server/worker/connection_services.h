@@ -51,6 +51,9 @@ struct ConnectionServices {
   // The next answer of a connection is its last, because nobody will go on with it or nobody shall.
   bool announces_close() const { return is_stopping || is_leaving || (is_draining && is_inbox_full); }
 
+  // Of a connection on which nobody is talking.
+  DeadlineList& limit_of_rest(DeadlineList& usual) { return is_stopping ? deadlines.last_idle : usual; }
+
   const unsigned worker_slot;
   const http::HeadLimits head_limits;
   const Bytes max_body;

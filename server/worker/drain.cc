@@ -4,20 +4,49 @@
 
 namespace stint::worker {
 
+namespace {
+// Of each listener's queue, and packets of the inbox, in a turn.
+constexpr unsigned at_a_time = 16;
+// After it whoever is left takes all that waits: where connections come faster than the turns take them there would be
+// no end.
+constexpr std::chrono::seconds turns_time{1};
+}  // namespace
+
 void Drain::begin(bool is_stopping, bool takes_waiting) {
-  if (!services_.is_draining) {
-    // From here on nothing new enters; only what has begun remains.
-    if (is_stopping || takes_waiting) acceptor_.take_what_waits();
-    if (is_stopping) acceptor_.take_inbox();
-    acceptor_.stop();
+  const bool is_first = !services_.is_draining;
+  if (is_first) {
+    if (takes_waiting && !is_stopping) acceptor_.take_from_listeners(Acceptor::everything);
+    acceptor_.close();
+    // From here on nothing new enters; only what has begun or waits remains.
     services_.is_draining = true;
     limit_.arm(*this, services_.loop.now());
     limit_process();
+    if (!is_stopping) acceptor_.stop();
   }
   if (!is_stopping) return hand_over_all();
   if (services_.is_stopping) return;
   services_.is_stopping = true;
   services_.table.for_each([](Connection& connection) { connection.expect_end(); });
+  if (!is_first) return;
+  is_taking_ = true;
+  stopping_since_ = services_.loop.now();
+  take_turn();
+}
+
+// One worker that took all at once would serve it one after the other, while those beside it have nothing to do.
+void Drain::take_turn() {
+  const bool is_last = services_.loop.now() - stopping_since_ > turns_time;
+  const unsigned most = is_last ? Acceptor::everything : at_a_time;
+  const bool listeners_have_more = acceptor_.take_from_listeners(most);
+  const bool inbox_has_more = acceptor_.take_from_inbox(most);
+  if (is_last || !(listeners_have_more || inbox_has_more)) return end_turns();
+  taking_turns_.arm(turn_, services_.loop.now());
+}
+
+void Drain::end_turns() {
+  is_taking_ = false;
+  turn_.disarm();
+  acceptor_.stop();
 }
 
 void Drain::limit_process() {
@@ -29,7 +58,8 @@ void Drain::limit_process() {
 
 bool Drain::waits_for_lost_calls() const {
   const std::size_t open = services_.table.open();
-  if (!services_.is_draining || waits_for_timed_out_ || open == 0 || open != services_.calls.timed_out()) return false;
+  if (!services_.is_draining || is_taking_ || waits_for_timed_out_) return false;
+  if (open == 0 || open != services_.calls.timed_out()) return false;
   const auto& calls = services_.calls.all();
   return std::all_of(calls.begin(), calls.end(),
                      [](const RunningCall& call) { return call.connection->is_left_to_call(); });
@@ -46,6 +76,7 @@ void Drain::hand_over_all() {
 
 void Drain::on_deadline() {
   services_.log.warning("drain timeout", {{"connections", services_.table.open()}, {"next", "closing them"}});
+  if (is_taking_) end_turns();
   services_.table.for_each([](Connection& connection) { connection.close(); });
 }
 

@@ -1,9 +1,9 @@
 // The end of a worker's serving: nothing new enters, what the application has begun is finished, and everything else
 // goes to the pool's inbox, where another worker takes it: idle connections at once, the others as soon as their answer
 // is out. While the inbox is full, answers announce the close instead. A server that stops has nobody to hand over to:
-// it ends each connection with an announced close. What is left after app.recycle.drain_timeout is closed; a process
-// that is still there when Python's exit handlers have had their time is killed, by the supervisor or, without one, the
-// kernel.
+// its workers share what waits in the queues, each takes some in turn, and every answer announces the close. What is
+// left after app.recycle.drain_timeout is closed; a process that is still there when Python's exit handlers have had
+// their time is killed, by the supervisor or, without one, the kernel.
 #pragma once
 
 #include "server/worker/acceptor.h"
@@ -26,14 +26,15 @@ class Drain final : private Timed {
         limit_(timeout) {
     services_.loop.add(limit_);
     services_.loop.add(retrying_);
+    services_.loop.add(taking_turns_);
   }
 
-  // `is_stopping`: no other worker will take over, so connections waiting in the listeners are taken first, and idle
-  // ones are closed after a second. `takes_waiting`: those connections are taken first, and handed over, because
-  // a listener goes. A second call can only make it a stop.
+  // `is_stopping`: no later worker will take over, so what waits in the listeners and the inbox is taken, and idle
+  // connections are closed after a second. `takes_waiting`: what waits in the listeners is taken first, and handed
+  // over, because a listener goes. A second call can only make it a stop.
   void begin(bool is_stopping, bool takes_waiting = false);
   bool has_begun() const { return services_.is_draining; }
-  bool is_over() const { return services_.is_draining && services_.table.is_empty(); }
+  bool is_over() const { return services_.is_draining && !is_taking_ && services_.table.is_empty(); }
   // Nothing is left but calls that have timed out. (Those that are interrupted are given the time to end.)
   bool waits_for_lost_calls() const;
 
@@ -44,9 +45,16 @@ class Drain final : private Timed {
     void on_deadline() override { drain.hand_over_all(); }
     Drain& drain;
   };
+  struct Turn final : Timed {
+    explicit Turn(Drain& d) : drain(d) {}
+    void on_deadline() override { drain.take_turn(); }
+    Drain& drain;
+  };
 
   void on_deadline() override;
   void limit_process();
+  void take_turn();
+  void end_turns();
   void hand_over_all();
 
   ConnectionServices& services_;
@@ -56,6 +64,10 @@ class Drain final : private Timed {
   DeadlineList limit_;
   DeadlineList retrying_{std::chrono::milliseconds(5)};
   Retry retry_{*this};
+  DeadlineList taking_turns_{std::chrono::milliseconds(2)};
+  Turn turn_{*this};
+  TimePoint stopping_since_;
+  bool is_taking_ = false;
   KillTimer last_limit_;
 };
 

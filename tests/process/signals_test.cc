@@ -4,6 +4,10 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <map>
 
 namespace stint::test {
 namespace {
@@ -55,6 +59,40 @@ TEST_CASE("a stop under load answers what was sent and refuses what comes later"
   // Idle connections are given a second, in which a next request still gets its answer, with the close announced.
   CHECK(report.resets + report.early_closes == 0);
   CHECK(report.truncated + report.malformed + report.wrong_status + report.timeouts == 0);
+  server.expect_clean_exit();
+}
+
+// Where one of them took all, it would serve it alone, one after the other.
+TEST_CASE("the workers of a server that stops share what waits", "[process]") {
+  ServerProcess server(with_workers(6));
+  server.wait_until_ready();
+  const std::string ended = server.folder().file("end");
+  std::deque<HttpClient> running;
+  for (int i = 0; i < 6; ++i) {
+    const std::string runs = server.folder().file("running" + std::to_string(i));
+    running.emplace_back(server.address());
+    running.back().send("GET /until?touch=" + runs + "&file=" + ended + " HTTP/1.1\r\nHost: a\r\n\r\n");
+    REQUIRE(eventually([&] { return std::filesystem::exists(runs); }));
+  }
+  std::deque<HttpClient> waiting;
+  for (int i = 0; i < 200; ++i) {
+    waiting.emplace_back(server.address());
+    waiting.back().send("GET /work?us=2000 HTTP/1.1\r\nHost: a\r\n\r\n");
+  }
+  server.signal(SIGTERM);
+  REQUIRE(eventually([&] { return server.command({"status"}).output.find("retiring") != std::string::npos; }));
+  std::ofstream(ended) << "now";
+
+  std::map<std::string, int> answers;
+  for (HttpClient& client : waiting) {
+    const HttpResponse response = client.receive();
+    CHECK(response.status == 200);
+    CHECK(response.announces_close());
+    ++answers[response.field("X-Worker-Pid").value_or("")];
+  }
+  for (HttpClient& client : running) CHECK(client.receive().status == 200);
+  CHECK(answers.size() == 6);
+  CHECK(server.wait_for_exit(patience) == 0);
   server.expect_clean_exit();
 }
 

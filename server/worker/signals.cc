@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <initializer_list>
 
 namespace stint::worker {
 
@@ -24,27 +25,36 @@ void on_signal(int number) {
     ::kill(::getpid(), number);  // it waits for the end of this handler
     return;
   }
+  if (number != SIGTERM && number != SIGINT) return;
   const std::uint64_t one = 1;
   static_cast<void>(!::write(signal_event, &one, sizeof one));  // fails only when it is readable anyway
   errno = saved;
 }
+
+Result<void> handle(std::initializer_list<int> numbers, void (*handler)(int)) {
+  struct sigaction action{};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  for (const int number : numbers) {
+    if (::sigaction(number, &action, nullptr) < 0) return system_error("sigaction");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<int> catch_signals() {
   signal_event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (signal_event < 0) return system_error("eventfd");
-  worker = ::getpid();
-  struct sigaction action{};
-  action.sa_handler = on_signal;
-  action.sa_flags = SA_RESTART;
-  for (const int number : {SIGTERM, SIGINT}) {
-    if (::sigaction(number, &action, nullptr) < 0) return system_error("sigaction");
-  }
-  action.sa_handler = SIG_IGN;
-  for (const int number : {SIGPIPE, SIGXFSZ}) {
-    if (::sigaction(number, &action, nullptr) < 0) return system_error("sigaction");
-  }
+  if (auto passed_over = pass_over_signals(); !passed_over.has_value()) return passed_over.error();
+  if (auto set = handle({SIGTERM, SIGINT}, on_signal); !set.has_value()) return set.error();
+  if (auto set = handle({SIGPIPE, SIGXFSZ}, SIG_IGN); !set.has_value()) return set.error();
   return signal_event;
+}
+
+Result<void> pass_over_signals() {
+  worker = ::getpid();
+  return handle({SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU}, on_signal);
 }
 
 void forget_signals() {

@@ -1,15 +1,19 @@
 // Signals to a worker, as readiness of a descriptor. The supervisor talks through the channel, so signals are rare: an
 // operator's `kill PID` (TERM) asks for a replacement. Handlers, not a signal mask: a mask would be inherited by every
-// program that the application starts, a handler is not (execve(2)).
+// program that the application starts, a handler is not (execve(2)). What is meant for the supervisor, and sent to all
+// of its processes (`systemctl kill -s USR1`), does nothing here.
 #pragma once
 
 #include "stint/result.h"
 
 namespace stint::worker {
 
-// Once a process: TERM and INT make `signal_fd` readable, PIPE is ignored as in any Python program. Returns an eventfd.
-// Children that the application forks are ended by TERM and INT, unless they have handlers of their own.
+// Once a process: TERM and INT make `signal_fd` readable, PIPE is ignored as in any Python program, the supervisor's
+// own are passed over. Returns an eventfd. Children that the application forks are ended by all of them, as any other,
+// unless they have handlers of their own.
 Result<int> catch_signals();
+// Of a process that has no orders to read: only the supervisor's own are passed over. Others keep what they do.
+Result<void> pass_over_signals();
 // The process goes on as something else: TERM and INT end it.
 void forget_signals();
 

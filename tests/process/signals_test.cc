@@ -228,5 +228,32 @@ TEST_CASE("USR1 opens the access log again", "[process]") {
   server.expect_clean_exit();
 }
 
+// As `systemctl kill -s USR1` does.
+TEST_CASE("what is meant for the supervisor and sent to all its processes ends none of them", "[process]") {
+  ServerOptions options = with_workers(2);
+  options.set = {{"app.workers.start", GENERATE("\"fresh\"", "\"fork\"")}};
+  ServerProcess server(options);
+  server.wait_until_ready();
+  const auto workers = server.ready_workers();
+  RunningRequest running(server, "1", "POST");
+  for (const int number : {SIGUSR1, SIGTTIN, SIGTTOU, SIGHUP, SIGUSR2})
+    for (const pid_t pid : server.processes())
+      if (pid != server.pid()) kill(pid, number);
+  CHECK(running.client.receive().status == 200);
+  CHECK(server.ready_workers() == workers);
+  CHECK(server.log_count("died") == 0);
+  server.expect_clean_exit();
+}
+
+TEST_CASE("a server that is started with SIGCHLD ignored knows how its workers end", "[process]") {
+  ServerOptions options = with_workers(1);
+  options.wrapper = {"/usr/bin/env", "--ignore-signal=CHLD"};
+  ServerProcess server(options);
+  server.wait_until_ready();
+  kill(server.ready_workers().front(), SIGKILL);
+  CHECK(eventually([&] { return server.log_count("signal=SIGKILL") == 1; }));
+  server.expect_clean_exit();
+}
+
 }  // namespace
 }  // namespace stint::test

@@ -44,7 +44,7 @@ user. Root is no such user. The workers' HOME, USER, LOGNAME and SHELL are the u
 "": the user that started Stint.)"},
     {"app.group", Text{IN(app.group), TextRule::account}, R"("")", "", ChangeCost::new_generation,
      R"(Their group: a name or a number. Unix sockets that Stint listens on belong to it, so that the web server in front
-reaches them when it is a member. The user's other groups stay. "": the user's primary group.)"},
+reaches them when it is a member; one that is open keeps its group until a restart. The user's other groups stay. "": the user's primary group.)"},
     {"app.umask", Mask{IN(app.umask)}, R"("")", "", ChangeCost::new_generation,
      R"(What nobody else may do with the files that the workers make: "0027", no access for others and no writing for the
 group. "": as Stint was started.)"},
@@ -98,7 +98,8 @@ is gone. Without, the call learns it when it gives the next part of its answer.)
 
     {"app.recycle.max_requests", Number{IN(app.recycle.max_requests), 0, 1'000'000'000'000}, "0", "",
      ChangeCost::nothing, "A worker is replaced after this many requests. 0: never."},
-    {"app.recycle.refork_after", Number{IN(app.recycle.refork_after), 0, 1'000'000'000'000}, "0", "", ChangeCost::nothing,
+    {"app.recycle.refork_after", Number{IN(app.recycle.refork_after), 0, 1'000'000'000'000}, "0", "",
+     ChangeCost::nothing,
      R"(With `workers.start = "fork"`: the first worker that has answered so many requests becomes the zygote, and all others are
 forked from it again, one by one. They share what has been loaded and computed since the import. A worker with threads or
 open connections is not fit for that; the log says so, and the zygote stays. 0: never.)"},

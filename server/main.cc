@@ -26,6 +26,7 @@
 #include "server/supervisor/upgrade.h"
 #include "server/supervisor/worker_rights.h"
 #include "server/worker/application_start.h"
+#include "server/worker/signals.h"
 #include "server/worker/worker.h"
 #include "server/zygote/zygote.h"
 
@@ -89,7 +90,8 @@ int serve(const cli::Serve& command, supervisor::Program program, const Settings
           std::variant<supervisor::FreshStart, supervisor::Continuation> beginning, logging::ProcessLog& log) {
   ::setproctitle("-stint: supervisor %s", settings.app.name.c_str());
   supervisor::Supervisor supervisor(
-      settings, config::to_toml(settings), std::move(beginning), std::move(program), log, [&log] { log.reopen(); },
+      settings, config::to_toml(settings), std::move(beginning), std::move(program), log,
+      [&log](const LogSettings& settings) { log.reopen(settings); },
       [&command](const Settings& current) { return read_fresh_settings(command, current); },
       cli::settings_path(command.settings));
   return supervisor.run();
@@ -141,7 +143,7 @@ Result<Legacy> read_legacy(int file) {
   const config::Input input{.source = config::Source{"settings of the running server", state->settings},
                             .overrides = {},
                             .port = std::nullopt,
-                            .working_directory = std::filesystem::current_path().string()};
+                            .working_directory = "/"};
   std::variant<config::Loaded, config::Problems> loaded = config::load(input);
   if (const auto* problems = std::get_if<config::Problems>(&loaded)) return error_because(one_text(*problems));
   Legacy legacy{std::move(*state), std::move(std::get<config::Loaded>(loaded).settings), nullptr};
@@ -240,7 +242,7 @@ std::variant<Settings, int> settings_handed_down(int file) {
   const config::Input input{.source = config::Source{"settings of the supervisor", std::move(*text)},
                             .overrides = {},
                             .port = std::nullopt,
-                            .working_directory = std::filesystem::current_path().string(),
+                            .working_directory = "/",
                             .check_folders = false};
   const std::variant<config::Loaded, config::Problems> loaded = config::load(input);
   if (const auto* problems = std::get_if<config::Problems>(&loaded)) {
@@ -297,6 +299,8 @@ int zygote_role(const cli::Zygote& command) {
   if (!opened.has_value()) return fail_start(std::move(inheritance->channel), {"log", opened.error().text(), {}});
   logging::ProcessLog& log = **opened;
   const auto reopen_log = [&log] { log.reopen(); };
+  if (auto passed_over = worker::pass_over_signals(); !passed_over.has_value())
+    return fail_start(std::move(inheritance->channel), {"signals", passed_over.error().text(), {}});
 
   worker::StartedApplication started;
   const worker::RuntimeStarter starter = runtime_starter(settings, {name, 0, generation}, is_multiprocess, log);

@@ -37,12 +37,15 @@ std::optional<std::string> settings_file(const std::optional<std::string>& named
   return std::nullopt;
 }
 
-// The file's text and what its paths are relative to.
+bool is_absolute(const std::optional<std::string>& path) { return path && path->starts_with('/'); }
+
+// The file's text and what its paths are relative to. A server outlives the folder that it was started in, which a
+// deploy may remove: what a file with an absolute name says does not depend on it.
 std::variant<config::Input, config::Problems> read_input(const std::optional<std::string>& named) {
   config::Input input;
   const auto directory = working_directory();
-  if (!directory.has_value()) return config::Problems{{"", 0, 0, directory.error().text()}};
-  input.working_directory = *directory;
+  if (!directory.has_value() && !is_absolute(named)) return config::Problems{{"", 0, 0, directory.error().text()}};
+  input.working_directory = directory.has_value() ? *directory : "/";
   if (const auto file = settings_file(named)) {
     auto source = config::read_source(*file);
     if (!source.has_value()) return config::Problems{{"", 0, 0, source.error().text()}};
@@ -62,9 +65,9 @@ std::optional<config::Problem> log_format_problem(const config::Loaded& loaded) 
 
 std::string settings_path(const SettingsArguments& arguments) {
   const auto file = settings_file(arguments.file);
+  if (is_absolute(file)) return *file;
   const auto directory = working_directory();
-  if (!file || !directory.has_value()) return {};
-  return file->starts_with('/') ? *file : *directory + "/" + *file;
+  return file && directory.has_value() ? *directory + "/" + *file : "";
 }
 
 std::variant<config::Loaded, config::Problems> load_settings(const SettingsArguments& arguments) {

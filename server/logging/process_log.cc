@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <mutex>
 #include <system_error>
+#include <utility>
 
 namespace stint::logging {
 
@@ -135,6 +136,15 @@ void ProcessLog::reopen() {
   if (const Result<void> opened = open_sink(); !opened.has_value()) {
     warning("log not reopened", {{"error", opened.error().text()}, {"next", "the old file stays in use"}});
   }
+}
+
+void ProcessLog::reopen(const LogSettings& settings) {
+  const LogSettings before = std::exchange(settings_, settings);
+  level_ = settings.level;
+  const Result<void> opened = open_sink();
+  if (opened.has_value()) return;
+  settings_.error = before.error;
+  warning("log not opened", {{"error", opened.error().text()}, {"next", "the old file stays in use"}});
 }
 
 }  // namespace stint::logging

@@ -34,16 +34,18 @@ class ProcessLog final : public Log {
   bool is_on(LogLevel level) const override { return level >= level_; }
   // In a process that has been forked: the log of another from here on, opened anew like after a rotation.
   void become(std::string who);
-  // After log rotation: opens the path anew; on failure the old file stays in use, and says so.
+  // After log rotation: opens the path anew; on failure the old file stays in use, and says so. With settings: they
+  // count from here on. Not while another thread writes.
   void reopen();
+  void reopen(const LogSettings& settings);
 
  private:
   ProcessLog(LogSettings settings, std::string who);
   Result<void> open_sink();
 
-  const LogSettings settings_;
+  LogSettings settings_;
   std::string who_;
-  const LogLevel level_;
+  LogLevel level_;
   std::shared_ptr<spdlog::logger> logger_;
 };
 

@@ -37,6 +37,8 @@ int open_as(const Account& account, const std::string& path) {
 
 // The file's folder, when root alone decides what it is: each folder from the top on is root's, none is a symbolic
 // link, and nobody else may write to it; above it, /tmp may be on the way, where others cannot rename what is root's.
+// A group of root's choice may write to the folder itself (/var/log with syslog): we make a file that was not there,
+// and give away the one that we have open.
 UniqueFd open_roots_folder(const std::string& path) {
   UniqueFd folder(::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   for (std::size_t begin = 1; folder.is_open();) {
@@ -44,7 +46,7 @@ UniqueFd open_roots_folder(const std::string& path) {
     const std::size_t end = path.find('/', begin);
     const bool is_last = end == std::string::npos;
     if (::fstat(folder.get(), &status) != 0 || status.st_uid != 0) return {};
-    const bool is_for_others = (status.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+    const bool is_for_others = (status.st_mode & (is_last ? S_IWOTH : S_IWGRP | S_IWOTH)) != 0;
     if (is_for_others && (is_last || (status.st_mode & S_ISVTX) == 0)) return {};
     if (is_last) break;
     const std::string name = path.substr(begin, end - begin);

@@ -102,6 +102,7 @@ void Pool::on_child_end(pid_t pid, const ExitStatus& exit) {
   for (auto& [id, worker] : workers_) {
     if (worker->keeper() != pid || worker->has_ended()) continue;
     worker->mark_keeper_lost();
+    if (worker->killed()) continue;  // its group was
     const bool is_going = worker->state() == WorkerState::retiring;
     log_.warning("keeper died", {{"pool", app().name},
                                  {"gen", worker->generation()},
@@ -217,12 +218,22 @@ void Pool::stop_at_once() {
   kill_zygotes();
 }
 
-unsigned Pool::ready_count() const {
+std::set<unsigned> Pool::ready_slots() const {
   std::set<unsigned> slots;
   for (const auto& [id, worker] : workers_)
     if (worker->state() == WorkerState::ready && (worker->generation() == serving_->number || is_former(*worker)))
       slots.insert(worker->slot());
-  return static_cast<unsigned>(slots.size());
+  return slots;
+}
+
+unsigned Pool::ready_count() const { return static_cast<unsigned>(ready_slots().size()); }
+
+bool Pool::has_started() const {
+  const std::set<unsigned> ready = ready_slots();
+  if (ready.empty()) return false;
+  for (unsigned slot = 1; slot <= count_; ++slot)
+    if (!ready.contains(slot) && slots_[slot - 1].failures == 0) return false;
+  return true;
 }
 
 bool Pool::has_process(pid_t pid) const {
@@ -273,7 +284,8 @@ PoolView Pool::draw() const {
   if (coming_) {
     view.coming = ComingGenerationView{.wanted = reload_->wanted(),
                                        .at_once = std::max(std::thread::hardware_concurrency(), 1U),
-                                       .startup_timeout = coming_->app.workers.startup_timeout};
+                                       .startup_timeout = coming_->app.workers.startup_timeout,
+                                       .is_tried = reload_->phase() == Reload::Phase::canary};
   }
   for (const auto& [id, worker] : workers_) {  // by age: the older of two is the current one
     SlotView& slot = view.slots[worker->slot() - 1];

@@ -53,10 +53,13 @@ class Pool {
   // Replaces workers, one after the other. The slot's number, or nullopt for all. Returns how many will be replaced.
   unsigned recycle(std::optional<unsigned> slot, RecycleReason reason);
   // Starts `generation` beside the one that serves; it takes over, or nothing changes. One that is coming already is
-  // given up for it. `on_take_over`: from here on the new generation's settings count.
+  // given up for it. `on_take_over`: from here on the new generation's settings count. `on_give_up`: they never will,
+  // and no newer ones have come instead.
   void reload(std::unique_ptr<Generation> generation, const ReloadSettings& settings,
-              std::vector<SettingsChange> changes, std::function<void()> on_take_over);
-  // A reload that failed before a worker was started.
+              std::vector<SettingsChange> changes, std::function<void()> on_take_over,
+              std::function<void()> on_give_up);
+  // A reload that failed before a worker was started. One that is under way is given up too: it is not what was asked
+  // for last.
   void refuse_reload(std::string step, std::string error, std::string detail);
   // Settings that cost nothing, without a new generation.
   void take_up(const Settings& settings, std::vector<SettingsChange> changes);
@@ -92,7 +95,8 @@ class Pool {
   bool has_process(pid_t pid) const;  // it is one of its workers or zygotes
   bool waits_for_forks() const;       // a child that nobody knows may be one of its workers
   unsigned ready_count() const;       // slots with a ready worker of the generation that serves
-  bool is_complete() const { return ready_count() >= count_; }
+  // Some serve, and each of the other slots has failed at least once, and is tried again.
+  bool has_started() const;
   unsigned count() const { return count_; }
   PoolStatus status() const;
 
@@ -103,6 +107,7 @@ class Pool {
   };
 
   const AppSettings& app() const { return serving_->app; }
+  std::set<unsigned> ready_slots() const;
   PoolView draw() const;
   void advance();  // asks rollout for the next steps and does them
   void look_at_processes(TimePoint now);
@@ -126,7 +131,7 @@ class Pool {
   // pool_reload.cc
   void begin_report(unsigned to, std::vector<SettingsChange> changes);
   void advance_reload(TimePoint now);
-  ComingView draw_coming() const;
+  ComingView draw_coming(TimePoint now) const;
   void serve_canaries();
   void take_over(TimePoint now);
   void finish_reload(TimePoint now);
@@ -197,6 +202,7 @@ class Pool {
   std::unique_ptr<Generation> coming_;  // null but during a reload, until it takes over
   std::optional<Reload> reload_;        // with coming_
   std::function<void()> on_take_over_;
+  std::function<void()> on_give_up_;
   ReloadReport report_;  // of the last reload
   TimePoint reload_began_{};
   unsigned last_generation_;

@@ -46,12 +46,15 @@ void Pool::end_report(ReloadReport::State state) {
 }
 
 void Pool::reload(std::unique_ptr<Generation> generation, const ReloadSettings& settings,
-                  std::vector<SettingsChange> changes, std::function<void()> on_take_over) {
+                  std::vector<SettingsChange> changes, std::function<void()> on_take_over,
+                  std::function<void()> on_give_up) {
   STINT_ASSERT(!is_stopping_);
+  on_give_up_ = {};
   if (coming_) roll_back("superseded", "a newer reload has begun", "");
   begin_report(generation->number, std::move(changes));
   coming_ = std::move(generation);
   on_take_over_ = std::move(on_take_over);
+  on_give_up_ = std::move(on_give_up);
   const unsigned count = count_for(coming_->app.workers);
   const unsigned beside = std::max(workers_that_fit(draw_memory(coming_->memory.budget)), 1U);
   reload_.emplace(count, beside, settings);
@@ -84,6 +87,7 @@ MemoryView Pool::draw_memory(Bytes budget) const {
 }
 
 void Pool::refuse_reload(std::string step, std::string error, std::string detail) {
+  if (coming_) roll_back("superseded", "a newer reload has begun, and failed", "");
   begin_report(serving_->number, {});
   report_.step = std::move(step);
   report_.error = std::move(error);
@@ -114,7 +118,7 @@ void Pool::note_steps(const std::vector<StartStep>& steps, TimePoint::duration t
   if (took > known) report_.steps = steps;
 }
 
-ComingView Pool::draw_coming() const {
+ComingView Pool::draw_coming(TimePoint now) const {
   ComingView view;
   for (const auto& [id, worker] : workers_) {
     if (!is_coming(*worker) || worker->killed()) continue;
@@ -123,6 +127,9 @@ ComingView Pool::draw_coming() const {
     const WorkerCounts counts = worker->report().counts;
     view.requests += counts.requests;
     view.server_errors += counts.server_errors;
+    auto reason = worker->recycle_reason();
+    if (!reason) reason = reason_to_recycle(worker->use(now), coming_->app.recycle);
+    if (reason && !can_wait(*reason)) view.lost = text_of(*reason);
   }
   return view;
 }
@@ -130,7 +137,7 @@ ComingView Pool::draw_coming() const {
 void Pool::advance_reload(TimePoint now) {
   if (report_.state == ReloadReport::State::passing) return finish_reload(now);
   if (!coming_) return;
-  const Reload::Decision decision = reload_->next(draw_coming(), now);
+  const Reload::Decision decision = reload_->next(draw_coming(now), now);
   switch (decision.kind) {
     case Reload::Decision::Kind::wait:
       report_.phase = text_of(reload_->phase());
@@ -181,6 +188,7 @@ void Pool::take_over(TimePoint now) {
   report_.has_taken_over = true;
   log_.info("generation takes over",
             {{"pool", app().name}, {"gen", serving_->number}, {"workers", count_}, {"took", now - reload_began_}});
+  on_give_up_ = {};
   std::exchange(on_take_over_, {})();
   for (auto& [id, worker] : workers_) {
     if (!is_former(*worker)) continue;
@@ -247,6 +255,7 @@ void Pool::give_up_coming(TimePoint now) {
   reload_.reset();
   on_take_over_ = {};
   lets_listeners_go_ = given_up->listens_beyond(*serving_);
+  if (const auto tell = std::exchange(on_give_up_, {})) tell();
   for (auto& [id, worker] : workers_) {
     if (worker->generation() == given_up->number) worker->mark_given_up();
     if (worker->generation() != given_up->number || worker->state() == WorkerState::retiring || worker->killed())

@@ -16,6 +16,26 @@ std::optional<RecycleReason> reason_to_recycle(const WorkerUse& use, const Recyc
   return std::nullopt;
 }
 
+bool can_wait(RecycleReason reason) {
+  switch (reason) {
+    case RecycleReason::max_requests:
+    case RecycleReason::max_rss:
+    case RecycleReason::max_age:
+    case RecycleReason::max_fds:
+    case RecycleReason::max_threads:
+    case RecycleReason::reload:
+    case RecycleReason::memory_budget:
+    case RecycleReason::refork_after:
+      return true;
+    case RecycleReason::worker_asked:
+    case RecycleReason::operator_asked:
+    case RecycleReason::keeper_lost:
+    case RecycleReason::request_timeout:
+      return false;
+  }
+  return false;
+}
+
 bool is_limit_too_low(Duration start_took, Duration ready_for) { return ready_for < 5 * start_took; }
 
 std::string_view text_of(RecycleReason reason) {

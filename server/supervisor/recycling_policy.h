@@ -33,6 +33,9 @@ inline constexpr std::array all_recycle_reasons{
     RecycleReason::operator_asked, RecycleReason::reload,          RecycleReason::keeper_lost,
     RecycleReason::memory_budget,  RecycleReason::request_timeout, RecycleReason::refork_after};
 
+// A worker that is replaced for this serves on as well as any until then.
+bool can_wait(RecycleReason reason);
+
 struct WorkerUse {
   WorkerReport report;
   Duration age{};            // since its start

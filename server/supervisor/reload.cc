@@ -11,6 +11,7 @@ Reload::Decision Reload::next(const ComingView& coming, TimePoint now) {
     return {Kind::roll_back, std::to_string(coming.server_errors) + " of the canary's " +
                                  std::to_string(coming.requests) + " answers were 5xx"};
   }
+  if (has_served_canaries_ && !coming.lost.empty()) return {Kind::roll_back, "a canary is lost: " + coming.lost};
   const bool is_complete =
       coming.is_ready.size() >= wanted_ &&
       std::all_of(coming.is_ready.begin(), coming.is_ready.begin() + wanted_, [](bool is) { return is; });

@@ -4,7 +4,7 @@
 //
 //   starting ──canaries ready──> settling ──> canary ──enough good answers──> starting (the rest) ─┐
 //      └──all ready (no canaries)──> settling ──────────────────────────────> take over <──────────┘
-//   any of them ──a worker of the new generation fails, too many errors──> rolled back
+//   any of them ──a worker of the new generation fails, too many errors, a canary is lost──> rolled back
 //
 // Where not all fit into memory beside the old ones, as many as do show that the generation starts, and take over; the
 // rest replaces the other old workers as recycling does, one after the other.
@@ -12,8 +12,7 @@
 // Safety:   until the take-over no client sees the new generation, but for what canaries answer.
 //           After a roll-back the old generation is as it was.
 // Progress: starting ends by startup_timeout (a worker that is late fails the reload); settling by its time; canary
-// when
-//           the requests have come, or by another reload.
+//           when the requests have come, or by another reload.
 #pragma once
 
 #include "stint/settings.h"
@@ -32,6 +31,7 @@ struct ComingView {
   std::vector<bool> is_ready;       // by slot, from slot 1 on; shorter than the count: no worker there yet
   std::uint64_t requests = 0;       // answered by canaries
   std::uint64_t server_errors = 0;  // of those with a status of 500 and more
+  std::string lost;                 // why a canary can serve no more; empty: all can
 };
 
 class Reload {

@@ -42,7 +42,9 @@ class Planner {
       else
         fill(slot);
     }
-    if (!pool_.is_stopping) pool_.coming ? start_coming(*pool_.coming) : replace();
+    if (pool_.is_stopping) return std::move(steps_);
+    if (pool_.coming) start_coming(*pool_.coming);
+    replace();
     return std::move(steps_);
   }
 
@@ -112,7 +114,8 @@ class Planner {
       for (const WorkerView& worker : slot.retiring)
         if (worker.cause == RetireCause::recycle) ++out_;
       if (slot.slot <= pool_.count && slot.current && !slot.successor && slot.current->wants_replacement &&
-          slot.current->state == WorkerState::ready && !is_going(*slot.current) && now_ >= slot.not_before)
+          slot.current->state == WorkerState::ready && !is_going(*slot.current) && now_ >= slot.not_before &&
+          !(slot.current->can_wait && pool_.coming && !pool_.coming->is_tried))
         waiting.push_back(&slot);
     }
     std::stable_sort(waiting.begin(), waiting.end(), [](const SlotView* one, const SlotView* other) {

@@ -36,6 +36,7 @@ struct WorkerView {
   TimePoint started{};
   bool is_coming = false;                    // of the coming generation
   bool wants_replacement = false;            // by policy, by its own wish, by the operator's
+  bool can_wait = false;                     // for that
   bool is_killed = false;                    // SIGKILL is sent, its exit is awaited
   TimePoint retiring_since{};                // while retiring
   RetireCause cause = RetireCause::recycle;  // while retiring
@@ -59,6 +60,7 @@ struct ComingGenerationView {
   unsigned wanted = 0;   // slots 1… to start workers in
   unsigned at_once = 1;  // of them may be starting at a time
   Duration startup_timeout{};
+  bool is_tried = false;  // by clients, as canaries, for as long as that takes
 };
 
 struct PoolView {
@@ -90,8 +92,9 @@ using Step = std::variant<Start, Retire, Kill>;
 // Safety:   a recycle never takes a ready worker away unless another of its slot is ready: also with count = 1.
 //           At most `at_once` workers are out because of recycling: replacements starting plus workers retiring.
 //           A worker is told to retire once and killed once.
-//           While a generation is coming nothing is recycled: the take-over replaces all. A slot whose worker died is
-//           refilled all the same, since the coming generation may fail.
+//           While a generation is starting what has reached a limit is not recycled: the take-over replaces all, and
+//           soon. What serves clients no more is, and a slot whose worker died is refilled, since the coming generation
+//           may fail. While canaries are tried, which may take for ever, everything goes on as usual.
 // Progress: a slot within `count` that is empty starts a worker as soon as its back-off is over, whatever else is out.
 //           Every state but ready ends by itself: start-up and drain have limits (the drain's has 10 s on top, for the
 //           application's exit handlers), a killed worker exits.

@@ -26,7 +26,7 @@ constexpr auto patience_after_kill = 5s;
 
 Supervisor::Server::Server(const Settings& settings, std::string settings_toml,
                            std::variant<FreshStart, Continuation> beginning, Program program, Log& log,
-                           std::function<void()> reopen_own_log, SettingsReader read_settings,
+                           std::function<void(const LogSettings&)> reopen_own_log, SettingsReader read_settings,
                            std::string settings_file)
     : settings_(settings),
       settings_toml_(std::move(settings_toml)),
@@ -40,6 +40,8 @@ Supervisor::Server::Server(const Settings& settings, std::string settings_toml,
 int Supervisor::Server::run() {
   // A log that is a pipe may lose its reader; that is no reason to stop serving.
   std::signal(SIGPIPE, SIG_IGN);
+  // Whoever started us may have left it ignored, and then the kernel would reap our children.
+  std::signal(SIGCHLD, SIG_DFL);
   for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU}) signals_.add(number);
   control::hear_signals();
   auto* const start = std::get_if<FreshStart>(&beginning_);
@@ -164,10 +166,12 @@ void Supervisor::Server::tick_later() {
 // After rotation: the new files are there before the workers, whose user may not make them, open them.
 void Supervisor::Server::reopen_logs() {
   const Result<void> made = make_log_files(settings_.log, settings_.app.account);
-  reopen_own_log_();
-  if (!made)
+  // What the workers' user may not write root does not open either: it may be that user's link.
+  if (made)
+    reopen_own_log_(settings_.log);
+  else
     log_.warning("a log file cannot be made for the workers",
-                 {{"error", made.error().text()}, {"next", "they go on with the old one"}});
+                 {{"error", made.error().text()}, {"next", "all go on with the old ones"}});
   pool_->reopen_logs();
   log_.info("logs reopened");
 }
@@ -231,7 +235,7 @@ void Supervisor::Server::on_change() {
     end_limit_ = std::chrono::steady_clock::now() + patience_after_kill;
     close_sockets();
   }
-  if (state_ == State::starting && pool_->is_complete()) {
+  if (state_ == State::starting && pool_->has_started()) {
     state_ = State::serving;
     log_.info("serving", {{"listen", listen_text()}, {"pool", settings_.app.name}, {"workers", pool_->count()}});
   }

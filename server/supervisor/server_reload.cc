@@ -3,8 +3,30 @@
 #include "server/supervisor/log_files.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <vector>
 
 namespace stint::supervisor {
+
+namespace {
+
+// For each address that is wanted: which of the open ones it is, each once (127.0.0.1:0 may be there twice). nullopt: a
+// new one.
+std::vector<std::optional<std::size_t>> matches(const std::vector<ListenAddress>& open,
+                                                const std::vector<ListenAddress>& wanted) {
+  std::vector<std::optional<std::size_t>> found;
+  std::vector<bool> is_taken(open.size());
+  for (const ListenAddress& address : wanted) {
+    std::size_t at = 0;
+    while (at < open.size() && (is_taken[at] || !(open[at] == address))) ++at;
+    if (at < open.size()) is_taken[at] = true;
+    found.push_back(at < open.size() ? std::optional(at) : std::nullopt);
+  }
+  return found;
+}
+
+}  // namespace
 
 // Reads the settings and starts a generation with them, or says why not. Nothing has changed before it takes over.
 void Supervisor::Server::reload(bool only_settings) {
@@ -18,29 +40,34 @@ void Supervisor::Server::reload(bool only_settings) {
   if (only_settings && costs_nothing && !pool_->is_reloading()) {
     settings_ = fresh->settings;
     settings_toml_ = fresh->toml;
+    watch_sources();
     return pool_->take_up(settings_, std::move(fresh->changes));
   }
   if (auto made = make_log_files(fresh->settings.log, fresh->settings.app.account); !made)
     return pool_->refuse_reload("log", made.error().text(), "");
   Listeners opened;
   std::vector<const net::Listener*> sockets;
+  // What it takes from a reload that is under way is lost to that one, and both fail together.
   if (auto found = sockets_of(fresh->settings, opened, sockets); !found)
     return pool_->refuse_reload("listen", found.error().text(), "");
   auto generation = Generation::make(io_, pool_->next_generation(), fresh->settings, fresh->toml, sockets, inbox_);
   if (!generation) return pool_->refuse_reload("prepare", generation.error().text(), "");
   opened_ = std::move(opened);
   pending_ = std::move(*fresh);
-  pool_->reload(std::move(*generation), pending_.settings.reload, pending_.changes, [this] { take_over_settings(); });
+  pool_->reload(
+      std::move(*generation), pending_.settings.reload, pending_.changes, [this] { take_over_settings(); },
+      [this] { opened_.clear(); });
 }
 
 // The listener of each address: one that is open already, also for a reload that this one supersedes, or one opened
 // now.
 Result<void> Supervisor::Server::sockets_of(const Settings& settings, Listeners& opened,
                                             std::vector<const net::Listener*>& sockets) {
-  for (const ListenAddress& address : settings.listen) {
-    const auto known = std::find(settings_.listen.begin(), settings_.listen.end(), address);
-    if (known != settings_.listen.end()) {
-      add_pointers(listeners_[static_cast<std::size_t>(known - settings_.listen.begin())], sockets);
+  const auto known = matches(settings_.listen, settings.listen);
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    const ListenAddress& address = settings.listen[i];
+    if (known[i]) {
+      add_pointers(listeners_[*known[i]], sockets);
       continue;
     }
     const auto waiting = std::find_if(opened_.begin(), opened_.end(), [&address](const auto& listeners) {
@@ -74,16 +101,15 @@ std::vector<const net::Listener*> Supervisor::Server::pointers_to(const Listener
 void Supervisor::Server::take_over_settings() {
   Listeners listeners;
   std::size_t next_opened = 0;
-  for (const ListenAddress& address : pending_.settings.listen) {
-    const auto known = std::find(settings_.listen.begin(), settings_.listen.end(), address);
-    listeners.push_back(known == settings_.listen.end()
-                            ? std::move(opened_[next_opened++])
-                            : std::move(listeners_[static_cast<std::size_t>(known - settings_.listen.begin())]));
-  }
+  for (const auto& known : matches(settings_.listen, pending_.settings.listen))
+    listeners.push_back(std::move(known ? listeners_[*known] : opened_[next_opened++]));
   listeners_ = std::move(listeners);
   opened_.clear();
+  const bool is_logged_elsewhere =
+      pending_.settings.log.error != settings_.log.error || pending_.settings.log.level != settings_.log.level;
   settings_ = std::move(pending_.settings);
   settings_toml_ = std::move(pending_.toml);
+  if (is_logged_elsewhere) reopen_own_log_(settings_.log);
   watch_sources();
 }
 

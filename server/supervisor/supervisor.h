@@ -36,11 +36,11 @@ struct Continuation {
 class Supervisor {
  public:
   // `settings_toml` is what the workers read: the same settings as text. `program`: what an upgrade executes.
-  // `reopen_own_log` is called at USR1, `read_settings` at a reload; `settings_file` is what that reads, for
-  // reload.watch. `log` outlives the Supervisor. Nothing has happened before run().
+  // `reopen_own_log` is called at USR1 and when a reload has changed it, `read_settings` at a reload; `settings_file`
+  // is what that reads, for reload.watch. `log` outlives the Supervisor. Nothing has happened before run().
   Supervisor(const Settings& settings, std::string settings_toml, std::variant<FreshStart, Continuation> beginning,
-             Program program, Log& log, std::function<void()> reopen_own_log, SettingsReader read_settings,
-             std::string settings_file);
+             Program program, Log& log, std::function<void(const LogSettings&)> reopen_own_log,
+             SettingsReader read_settings, std::string settings_file);
   ~Supervisor();
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;

@@ -152,6 +152,7 @@ WorkerView WorkerHandle::view() const {
       .state = record_.state,
       .started = record_.started,
       .wants_replacement = record_.recycle_reason.has_value(),
+      .can_wait = record_.recycle_reason && supervisor::can_wait(*record_.recycle_reason),
       .is_killed = record_.killed.has_value(),
       .retiring_since = record_.retiring_since,
       .cause = record_.retire_cause,

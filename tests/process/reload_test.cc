@@ -229,6 +229,102 @@ TEST_CASE("a reload that supersedes another one takes its new listeners", "[proc
   site.server->expect_clean_exit();
 }
 
+TEST_CASE("a reload that is refused ends the one before it, and nothing of either is left", "[process][reload]") {
+  Site site(1);
+  const std::string socket = site.server->folder().file("new.sock");
+  site.deploy(code(2, "import time; time.sleep(300)"));
+  site.write_settings(1, "listen = [\"127.0.0.1:0\", \"unix:new.sock\"]\n");
+  site.server->signal(SIGHUP);
+  REQUIRE(eventually([&] { return site.server->log_count("worker started") == 2; }));
+  const std::string cannot_open = "listen = [\"127.0.0.1:0\", \"unix:new.sock\", \"unix:/nonexistent/a.sock\"]\n";
+  site.write_settings(1, GENERATE_COPY(std::string("nonsense = 1\n"), cannot_open));
+  const CommandResult refused = site.reload();
+  CHECK(refused.exit_code == 1);
+  CHECK_THAT(refused.error, ContainsSubstring("reload failed:") && ContainsSubstring("generation 1 goes on"));
+  CHECK(site.server->log_count("a newer reload has begun, and failed") == 1);
+  CHECK_FALSE(std::filesystem::exists(socket));
+  CHECK(eventually([&] { return site.server->workers().size() == 1; }));
+
+  site.deploy(code(3));
+  site.write_settings(1, "listen = [\"127.0.0.1:0\", \"unix:new.sock\"]\n");
+  CHECK(site.reload().exit_code == 0);
+  CHECK(fetch("unix:" + socket, "/").body == "3");
+  CHECK(site.version() == "3");
+  site.server->expect_clean_exit();
+}
+
+TEST_CASE("a reload that fails leaves no listener behind", "[process][reload]") {
+  Site site(1);
+  const std::string socket = site.server->folder().file("new.sock");
+  site.deploy("raise ValueError('broken')\n");
+  site.write_settings(1, "listen = [\"127.0.0.1:0\", \"unix:new.sock\"]\n");
+  CHECK(site.reload().exit_code == 1);
+  CHECK_FALSE(std::filesystem::exists(socket));
+  CHECK(site.version() == "1");
+  site.server->expect_clean_exit();
+}
+
+TEST_CASE("of two listeners with any port a reload keeps both", "[process][reload]") {
+  Site site(1, "listen = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\n");
+  const std::string other = site.server->address(1);
+  REQUIRE(other != site.server->address());
+  site.deploy(code(2));
+  CHECK(site.reload().exit_code == 0);
+  CHECK(site.version() == "2");
+  CHECK(fetch(other, "/").body == "2");
+  site.server->expect_clean_exit();
+}
+
+TEST_CASE("a reload takes the log along", "[process][reload]") {
+  auto folder = std::make_unique<TemporaryFolder>();
+  const std::string first = folder->file("first.log"), second = folder->file("second.log");
+  const auto logged_to = [](const std::string& file) { return "[log]\nerror = \"" + file + "\"\n"; };
+  Site site(1, "", {}, {}, std::move(folder));
+  site.write_settings(1, "listen = [\"127.0.0.1:0\"]\n" + logged_to(first));
+  CHECK(site.reload().exit_code == 0);
+  site.write_settings(1, "listen = [\"127.0.0.1:0\"]\n" + logged_to(second));
+  CHECK(site.reload().exit_code == 0);
+  const auto workers = site.server->ready_workers();
+  kill(workers.front(), SIGKILL);
+  CHECK(eventually([&] { return read_file(second).find("worker died") != std::string::npos; }));
+  CHECK(read_file(first).find("worker died") == std::string::npos);
+  site.server->expect_clean_exit();
+}
+
+// Where nothing were replaced while canaries are waited for, which may be for ever, nobody would be left to answer.
+TEST_CASE("what is lost while canaries are tried is replaced", "[process][reload]") {
+  Site site(2);
+  site.deploy(
+      "import time\ndef application(environ, start_response):\n    if environ['PATH_INFO'] == '/hang': "
+      "time.sleep(300)\n"
+      "    start_response('200 OK', [])\n    return [b'served']\n");
+  const std::string settings =
+      "listen = [\"127.0.0.1:0\"]\n[app]\nmodule = \"site_app:application\"\n"
+      "[app.workers]\ncount = 2\nrequest_timeout = \"2s\"\n[reload]\nsettle = \"0s\"\n";
+  site.server->folder().write("stint.toml", settings);
+  REQUIRE(site.reload().exit_code == 0);
+  REQUIRE(site.server->wait_for_ready_workers(2));
+  const auto before = site.server->ready_workers();
+  site.server->folder().write("stint.toml", settings + "canary = { workers = 1, requests = 1000, max_errors = 5 }\n");
+  site.server->signal(SIGHUP);
+  REQUIRE(eventually([&] { return site.server->log_count("canary serves") == 1; }));
+
+  std::vector<HttpClient> hanging;
+  for (int i = 0; i < 3; ++i) {
+    hanging.emplace_back(site.server->address());
+    hanging.back().send("GET /hang HTTP/1.1\r\nHost: a\r\n\r\n");
+  }
+  for (HttpClient& client : hanging) CHECK(client.receive().status == 504);
+  CHECK(site.version() == "served");
+  CHECK(eventually([&] {
+    const auto now = site.server->ready_workers();
+    return now.size() >= 2 && std::none_of(now.begin(), now.end(), [&](pid_t pid) {
+             return std::find(before.begin(), before.end(), pid) != before.end();
+           });
+  }));
+  site.server->expect_clean_exit();
+}
+
 TEST_CASE("who waits in the queue of a listener that a reload takes away is answered", "[process][reload]") {
   auto folder = std::make_unique<TemporaryFolder>();
   const std::string leaving = "unix:" + folder->file("leaving.sock");

@@ -4,6 +4,10 @@
 #include <boost/json/value.hpp>
 
 #include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <memory>
+#include <utility>
 
 namespace stint::test {
 namespace {
@@ -320,6 +324,69 @@ TEST_CASE("an answer that fails in the middle does not look whole to HTTP/1.0 ei
   HttpClient cut(server.address());
   cut.send("GET /fail-midway HTTP/1.0\r\n\r\n");
   CHECK_THROWS(cut.receive_until_close());  // reset
+  server.expect_clean_exit();
+}
+
+// A deploy removes old folders; a server outlives the one that it was started in.
+TEST_CASE("a server whose working directory is gone replaces workers and reloads", "[process]") {
+  auto folder = std::make_unique<TemporaryFolder>();
+  const std::string gone = folder->file("gone"), settings = folder->file("stint.toml");
+  std::filesystem::create_directory(gone);
+  ServerOptions options;
+  options.module = "";
+  options.listen.clear();
+  options.toml = "listen = [\"127.0.0.1:0\"]\n[app]\nmodule = \"story_app:application\"\ndirectory = \"" +
+                 apps_folder() + "\"\n[app.workers]\ncount = 1\n";
+  options.wrapper = {"/usr/bin/env", "--chdir=" + gone};
+  ServerProcess server(options, std::move(folder));
+  server.wait_until_ready();
+  std::filesystem::remove(gone);
+  const pid_t first = server.ready_workers().front();
+  kill(first, SIGKILL);
+  CHECK(eventually([&] { return server.ready_workers().size() == 1 && server.ready_workers().front() != first; }));
+  const CommandResult reloaded = server.command({"reload", "--wait"});
+  INFO(reloaded.error);
+  CHECK(reloaded.exit_code == 0);
+  CHECK(fetch(server.address(), "/").status == 200);
+  server.expect_clean_exit();
+}
+
+// One worker serves, and the other one cannot: that is for the operator to mend, by a reload for one.
+TEST_CASE("a server that has fewer workers than it should counts as serving when it has tried", "[process]") {
+  auto folder = std::make_unique<TemporaryFolder>();
+  const std::string place = folder->path().string();
+  folder->write("one_only.py",
+                "import os, time\nfrom story_app import application\n"
+                "try:\n    os.close(os.open('" +
+                    place +
+                    "/taken', os.O_CREAT | os.O_EXCL))\n"
+                    "except FileExistsError:\n"
+                    "    while not os.path.exists('" +
+                    place +
+                    "/fail'): time.sleep(0.01)\n"
+                    "    raise RuntimeError('taken')\n");
+  const auto settings = [&](unsigned count) {
+    return "listen = [\"127.0.0.1:0\"]\n[app]\nmodule = \"one_only:application\"\nenv = { PYTHONPATH = \"" +
+           apps_folder() + "\" }\n[app.workers]\ncount = " + std::to_string(count) + "\n";
+  };
+  ServerOptions options;
+  options.module = "";
+  options.listen.clear();
+  options.workers = 0;
+  options.directory = place;
+  options.toml = settings(2);
+  ServerProcess server(options, std::move(folder));
+  REQUIRE(eventually([&] { return server.ready_workers().size() == 1; }));
+  CHECK(server.command({"reload"}).error.find("the server is starting") != std::string::npos);
+  server.folder().write("fail", "");
+  server.wait_until_serving();
+  CHECK(fetch(server.address(), "/").status == 200);
+
+  server.folder().write("stint.toml", settings(1));
+  std::filesystem::remove(server.folder().file("taken"));
+  const CommandResult reloaded = server.command({"reload", "--wait"});
+  INFO(reloaded.error);
+  CHECK(reloaded.exit_code == 0);
   server.expect_clean_exit();
 }
 

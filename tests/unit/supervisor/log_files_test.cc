@@ -52,6 +52,21 @@ TEST_CASE("a log in a folder of root's is made for the user, and for nobody else
   CHECK(make_log_files(settings, site).has_value());  // again, after a rotation that left them
 }
 
+TEST_CASE("a group of root's choice may write to the log's folder too, everybody may not", "[supervisor]") {
+  if (::geteuid() != 0) {
+    WARN("skipped: only root makes files for others");
+    return;
+  }
+  const Folder folder;
+  REQUIRE(::chmod(folder.path.c_str(), 0775) == 0);  // as /var/log of Ubuntu
+  REQUIRE(make_log_files(logs(folder.file("error.log")), site).has_value());
+  CHECK(status_of(folder.file("error.log")).st_uid == site.uid);
+
+  std::filesystem::create_symlink("elsewhere", folder.path / "link.log");
+  CHECK_FALSE(make_log_files(logs(folder.file("link.log")), site).has_value());
+  CHECK_FALSE(std::filesystem::exists(folder.path / "elsewhere"));
+}
+
 TEST_CASE("in a folder of its own the user makes the log itself", "[supervisor]") {
   if (::geteuid() != 0) {
     WARN("skipped: only root makes files for others");

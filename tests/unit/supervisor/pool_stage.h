@@ -89,6 +89,8 @@ struct Stage {
     eventually([&] { return pool->is_empty(); });
   }
 
+  bool is_complete() const { return pool->ready_count() >= pool->count(); }
+
   // Generous: it ends when the condition holds, and only a failing test waits for the end.
   template <class Condition>
   bool eventually(Condition condition) {

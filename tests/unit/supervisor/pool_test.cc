@@ -34,7 +34,7 @@ TEST_CASE("workers start clean, with their descriptors and nothing else", "[supe
   std::signal(SIGUSR2, SIG_IGN);
   const int leak = ::open("/dev/null", O_RDONLY);  // without close-on-exec
   Stage stage("serve", 3);
-  CHECK(stage.eventually([&] { return stage.pool->is_complete(); }));
+  CHECK(stage.eventually([&] { return stage.is_complete(); }));
   CHECK(stage.log.count("worker started") == 3);
   CHECK(stage.log.count("python=name = \"site\"") == 3);  // each has read the settings from their beginning
   ::close(leak);
@@ -43,13 +43,13 @@ TEST_CASE("workers start clean, with their descriptors and nothing else", "[supe
 
 TEST_CASE("a worker that is killed is replaced in its slot", "[supervisor]") {
   Stage stage("serve");
-  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  REQUIRE(stage.eventually([&] { return stage.is_complete(); }));
   const auto before = stage.pids();
   REQUIRE(::kill(*before.begin(), SIGKILL) == 0);
   REQUIRE(stage.eventually([&] { return stage.log.count("worker died") == 1; }));
   CHECK(stage.log.count("signal=SIGKILL requests=0") == 1);
   CHECK(stage.log.count("next=restart in 0.1s") == 1);
-  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  REQUIRE(stage.eventually([&] { return stage.is_complete(); }));
   CHECK(stage.pids().size() == 2);
   CHECK(stage.pids() != before);
   CHECK(stage.pool->status().restarts == 1);
@@ -57,12 +57,12 @@ TEST_CASE("a worker that is killed is replaced in its slot", "[supervisor]") {
 
 TEST_CASE("recycling replaces all workers one by one and the pool is never short of one", "[supervisor]") {
   Stage stage("serve", 2);
-  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  REQUIRE(stage.eventually([&] { return stage.is_complete(); }));
   const auto before = stage.pids();
   CHECK(stage.pool->recycle(std::nullopt, RecycleReason::operator_asked) == 2);
   bool was_always_complete = true;
   REQUIRE(stage.eventually([&] {
-    was_always_complete = was_always_complete && stage.pool->is_complete();
+    was_always_complete = was_always_complete && stage.is_complete();
     return stage.log.count("worker exited") == 2;
   }));
   CHECK(was_always_complete);
@@ -116,7 +116,7 @@ TEST_CASE("when replacements cannot start the workers that serve stay", "[superv
   std::filesystem::remove(marker);
   {
     Stage stage(std::string("serve, then ") + marker, 2);
-    REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+    REQUIRE(stage.eventually([&] { return stage.is_complete(); }));
     const auto before = stage.pids();
     std::ofstream(marker) << "now";
     stage.pool->recycle(std::nullopt, RecycleReason::reload);
@@ -134,7 +134,7 @@ TEST_CASE("when replacements cannot start the workers that serve stay", "[superv
 
 TEST_CASE("slots come and go with the operator's wish, but one stays", "[supervisor]") {
   Stage stage("serve", 1);
-  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  REQUIRE(stage.eventually([&] { return stage.is_complete(); }));
   stage.pool->grow();
   REQUIRE(stage.eventually([&] { return stage.pids().size() == 2; }));
   stage.pool->shrink();
@@ -147,7 +147,7 @@ TEST_CASE("slots come and go with the operator's wish, but one stays", "[supervi
 TEST_CASE("a worker's death names the request that ran, and that it is not its first victim", "[supervisor]") {
   const Verdicts verdicts;
   Stage stage(verdicts.keep(), 1);
-  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  REQUIRE(stage.eventually([&] { return stage.is_complete(); }));
   const auto status = stage.pool->status();
   REQUIRE(status.workers[0].running.size() == 1);
   CHECK(status.workers[0].running[0].target == "/slow?x=1");
@@ -163,7 +163,7 @@ TEST_CASE("a worker's death names the request that ran, and that it is not its f
 TEST_CASE("a worker whose keeper died is replaced", "[supervisor]") {
   const Verdicts verdicts;
   Stage stage(verdicts.keep(), 1);
-  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  REQUIRE(stage.eventually([&] { return stage.is_complete(); }));
   const pid_t keeper = stage.pool->status().workers[0].keeper;
   REQUIRE(keeper > 0);
   REQUIRE(::kill(keeper, SIGKILL) == 0);
@@ -179,7 +179,7 @@ TEST_CASE("a keeper that ends because its worker has is no loss, and none is lef
   const Verdicts verdicts;
   {
     Stage stage(verdicts.keep(), 2);
-    REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+    REQUIRE(stage.eventually([&] { return stage.is_complete(); }));
     stage.pool->recycle(1, RecycleReason::operator_asked);
     REQUIRE(stage.eventually([&] { return stage.log.count("worker exited") == 1; }));
     stage.pool->stop();
@@ -192,7 +192,7 @@ TEST_CASE("a keeper that ends because its worker has is no loss, and none is lef
 TEST_CASE("a keeper whose end is seen before that of its dead worker is no loss", "[supervisor]") {
   const Verdicts verdicts;
   Stage stage(verdicts.keep(), 1);
-  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  REQUIRE(stage.eventually([&] { return stage.is_complete(); }));
   const auto worker = stage.pool->status().workers[0];
   REQUIRE(::kill(worker.pid, SIGKILL) == 0);
   siginfo_t info{};
@@ -204,7 +204,7 @@ TEST_CASE("a keeper whose end is seen before that of its dead worker is no loss"
 TEST_CASE("the keeper of a worker that took too long or too much is told so", "[supervisor]") {
   const Verdicts verdicts;
   Stage stage(verdicts.keep(), 1);
-  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  REQUIRE(stage.eventually([&] { return stage.is_complete(); }));
   SECTION("request_timeout") {
     stage.app->workers.request_timeout = 1ms;
     REQUIRE(stage.eventually([&] { return stage.log.count("cause=request_timeout") >= 1; }));
@@ -231,7 +231,7 @@ TEST_CASE("a stop ends all workers and nothing is left", "[supervisor]") {
   const int before = open_descriptors();
   {
     Stage stage("serve", 3);
-    REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+    REQUIRE(stage.eventually([&] { return stage.is_complete(); }));
     stage.pool->stop();
     REQUIRE(stage.eventually([&] { return stage.pool->is_empty(); }));
     CHECK(stage.log.count("worker exited") == 3);
@@ -243,12 +243,14 @@ TEST_CASE("a stop ends all workers and nothing is left", "[supervisor]") {
 
 TEST_CASE("a new generation takes over all slots, more or fewer than there were", "[supervisor]") {
   Stage stage("serve", 2);
-  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  REQUIRE(stage.eventually([&] { return stage.is_complete(); }));
   const auto before = stage.pids();
   for (const unsigned count : {3U, 1U}) {
     stage.settings.workers.count = count;
     bool has_taken_over = false;
-    stage.pool->reload(stage.generation(stage.pool->next_generation()), {}, {}, [&] { has_taken_over = true; });
+    stage.pool->reload(
+        stage.generation(stage.pool->next_generation()), {}, {}, [&] { has_taken_over = true; },
+        [] { FAIL("it must not be given up"); });
     CHECK(stage.pool->is_reloading());
     REQUIRE(stage.eventually([&] { return stage.pool->reload_report().state == ReloadReport::State::done; }));
     CHECK(has_taken_over);
@@ -260,12 +262,16 @@ TEST_CASE("a new generation takes over all slots, more or fewer than there were"
 
 TEST_CASE("a generation that cannot start leaves the pool as it was", "[supervisor]") {
   Stage stage("serve", 2);
-  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  REQUIRE(stage.eventually([&] { return stage.is_complete(); }));
   const auto before = stage.pids();
   for (const char* behaviour : {"fail", "crash"}) {
     stage.settings.env["FAKE_WORKER_DOES"] = behaviour;
-    stage.pool->reload(stage.generation(stage.pool->next_generation()), {}, {}, [] { FAIL("it must not take over"); });
+    bool is_given_up = false;
+    stage.pool->reload(
+        stage.generation(stage.pool->next_generation()), {}, {}, [] { FAIL("it must not take over"); },
+        [&] { is_given_up = true; });
     REQUIRE(stage.eventually([&] { return stage.pool->reload_report().state == ReloadReport::State::failed; }));
+    CHECK(is_given_up);
     REQUIRE(stage.eventually([&] { return stage.pool->status().workers.size() == 2; }));
     CHECK(stage.pids() == before);
   }
@@ -275,16 +281,16 @@ TEST_CASE("a generation that cannot start leaves the pool as it was", "[supervis
 
 TEST_CASE("a canary's errors take its generation back", "[supervisor]") {
   Stage stage("serve", 2);
-  REQUIRE(stage.eventually([&] { return stage.pool->is_complete(); }));
+  REQUIRE(stage.eventually([&] { return stage.is_complete(); }));
   const ReloadSettings settings{
       .watch = false, .settle = 0ms, .canary = {.workers = 1, .requests = 50, .max_errors = 0}};
   stage.settings.env["FAKE_WORKER_DOES"] = "answer with errors";
-  stage.pool->reload(stage.generation(stage.pool->next_generation()), settings, {}, [] { FAIL("it must not"); });
+  stage.pool->reload(stage.generation(stage.pool->next_generation()), settings, {}, [] { FAIL("it must not"); }, [] {});
   REQUIRE(stage.eventually([&] { return stage.pool->reload_report().state == ReloadReport::State::failed; }));
   CHECK(stage.pool->reload_report().step == "canary");
 
   stage.settings.env["FAKE_WORKER_DOES"] = "answer well";
-  stage.pool->reload(stage.generation(stage.pool->next_generation()), settings, {}, [] {});
+  stage.pool->reload(stage.generation(stage.pool->next_generation()), settings, {}, [] {}, [] {});
   REQUIRE(stage.eventually([&] { return stage.pool->reload_report().state == ReloadReport::State::done; }));
   CHECK(stage.pool->reload_report().started == 2);
 }

@@ -33,7 +33,7 @@ struct ForkStage : Stage {
       : Stage(worker, 2, FAKE_WORKER, zygote) {}
 
   bool is_complete_again() {
-    return eventually([this] { return pool->is_complete() && pids().size() == 2; });
+    return eventually([this] { return is_complete() && pids().size() == 2; });
   }
   // Those that are ready, of the generation.
   std::optional<pid_t> zygote(unsigned generation = 1) const {
@@ -164,7 +164,7 @@ TEST_CASE("a reload brings a zygote of its own, and the old one ends with its wo
   ForkStage stage("fork");
   REQUIRE(stage.is_complete_again());
   const auto before = stage.pids();
-  stage.pool->reload(stage.generation(stage.pool->next_generation()), {}, {}, [] {});
+  stage.pool->reload(stage.generation(stage.pool->next_generation()), {}, {}, [] {}, [] {});
   REQUIRE(stage.eventually([&] { return stage.pool->reload_report().state == ReloadReport::State::done; }));
   REQUIRE(stage.eventually([&] { return stage.log.count("zygote exited pool=site gen=1") == 1; }));
   REQUIRE(stage.eventually([&] { return stage.pool->status().workers.size() == 2; }));
@@ -184,7 +184,8 @@ TEST_CASE("a reload whose zygote fails, or forks nobody, changes nothing", "[sup
   for (const char* behaviour : {"fail", "refuse", "die"}) {
     INFO(behaviour);
     stage.settings.env["FAKE_ZYGOTE_DOES"] = marker.does(behaviour);
-    stage.pool->reload(stage.generation(stage.pool->next_generation()), {}, {}, [] { FAIL("it must not take over"); });
+    stage.pool->reload(
+        stage.generation(stage.pool->next_generation()), {}, {}, [] { FAIL("it must not take over"); }, [] {});
     REQUIRE(stage.eventually([&] { return stage.pool->reload_report().state == ReloadReport::State::failed; }));
     REQUIRE(stage.eventually([&] { return stage.pool->status().zygotes.size() == 1; }));
     CHECK(stage.pids() == before);

@@ -69,6 +69,14 @@ TEST_CASE("a young worker is not replaced because of a limit", "[supervisor]") {
   CHECK(reason_to_recycle(use, settings) == RecycleReason::max_requests);
 }
 
+TEST_CASE("a worker that has reached a limit serves on, one that is lost to its clients does not", "[supervisor]") {
+  CHECK(can_wait(RecycleReason::max_requests));
+  CHECK(can_wait(RecycleReason::memory_budget));
+  CHECK_FALSE(can_wait(RecycleReason::request_timeout));
+  CHECK_FALSE(can_wait(RecycleReason::keeper_lost));
+  CHECK_FALSE(can_wait(RecycleReason::worker_asked));
+}
+
 TEST_CASE("a limit is too low when workers live less than five times as long as they start", "[supervisor]") {
   CHECK(is_limit_too_low(1s, 5s - 1ms));
   CHECK_FALSE(is_limit_too_low(1s, 5s));

@@ -60,6 +60,15 @@ TEST_CASE("a canary with too many errors takes the generation back, also while t
   CHECK(late.next({.is_ready = {true, true}, .requests = 12, .server_errors = 1}, now).kind == Kind::roll_back);
 }
 
+TEST_CASE("a canary that can serve no more takes the generation back, whatever errors are allowed", "[supervisor]") {
+  Reload reload(2, 2, {.watch = false, .settle = 0ms, .canary = {.workers = 1, .requests = 10, .max_errors = 9}});
+  CHECK(reload.next({.is_ready = {true}}, now).kind == Kind::serve_canaries);
+  CHECK(reload.next({.is_ready = {true}, .server_errors = 1}, now).kind == Kind::wait);
+  const auto decision = reload.next({.is_ready = {true}, .server_errors = 1, .lost = "request_timeout"}, now);
+  CHECK(decision.kind == Kind::roll_back);
+  CHECK(decision.why == "a canary is lost: request_timeout");
+}
+
 TEST_CASE("as many canaries as workers are none", "[supervisor]") {
   Reload reload(2, 2, {.watch = false, .settle = 0ms, .canary = {.workers = 2, .requests = 10}});
   CHECK(reload.next({.is_ready = {true, true}}, now).kind == Kind::take_over);

@@ -304,13 +304,14 @@ TEST_CASE("recycling never takes the last ready worker of a slot, and the pool a
   }
 }
 
-TEST_CASE("a coming generation starts beside the one that serves, which is not recycled meanwhile", "[supervisor]") {
+TEST_CASE("a coming generation starts beside the one that serves, whose limits can wait meanwhile", "[supervisor]") {
   auto coming = [](unsigned id, WorkerState state) {
     auto view = worker(id, state);
     view.is_coming = true;
     return view;
   };
   PoolView pool = pool_of({{.current = unwanted(1)}, {.current = ready(2)}});
+  pool.slots[0].current->can_wait = true;
   pool.coming = ComingGenerationView{.wanted = 2, .at_once = 8, .startup_timeout = 0s};
   CHECK(steps_of(pool) == Steps{"start coming slot 1", "start coming slot 2"});
   pool.coming->at_once = 1;
@@ -320,8 +321,17 @@ TEST_CASE("a coming generation starts beside the one that serves, which is not r
   pool.slots[0].coming = coming(3, WorkerState::ready);
   CHECK(steps_of(pool) == Steps{"start coming slot 2"});
 
-  // The serving generation goes on as if nothing were: an empty slot of its is filled.
+  // While canaries are tried they wait no longer; and a worker that is lost to its clients never does.
   pool.slots[1].coming = coming(4, WorkerState::ready);
+  pool.coming->is_tried = true;
+  CHECK(steps_of(pool) == Steps{"start slot 1"});
+  pool.coming->is_tried = false;
+  CHECK(steps_of(pool).empty());
+  pool.slots[0].current->can_wait = false;
+  CHECK(steps_of(pool) == Steps{"start slot 1"});
+  pool.slots[0].current->can_wait = true;
+
+  // The serving generation goes on as if nothing were: an empty slot of its is filled.
   pool.slots[1].current.reset();
   CHECK(steps_of(pool) == Steps{"start slot 2"});
 

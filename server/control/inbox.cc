@@ -2,12 +2,15 @@
 
 #include "server/control/idle_workers.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <memory>
 #include <type_traits>
@@ -61,6 +64,18 @@ std::vector<UniqueFd> descriptors_of(msghdr& message) {
   return descriptors;
 }
 
+// The kernel gives what it can of a packet's descriptors, and closes the others, which are clients. It gives out the
+// lowest number that is free: where one far enough from the end is, so are those behind it, but for a few that somebody
+// has asked for by number.
+bool has_room_for_descriptors(int any) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX) return true;
+  const auto end = static_cast<int>(limit.rlim_cur);
+  const int most = std::min(static_cast<int>(most_descriptors), end / 4);
+  const UniqueFd lowest(::fcntl(any, F_DUPFD_CLOEXEC, end - 2 * most));
+  return lowest.is_open() && lowest.get() <= end - most;
+}
+
 }  // namespace
 
 Result<InboxEnds> make_inbox() {
@@ -110,6 +125,7 @@ int put_into_inbox(int put_end, const HandoverHeader& header, std::string_view b
 
 Result<std::optional<Handover>> take_from_inbox(int take_end) {
   const std::string doing = "take a connection from the inbox";
+  if (!has_room_for_descriptors(take_end)) return system_error(doing, EMFILE);
   Handover handover;
   // Never looked at first for its size: another worker might take that packet, and this one a larger.
   const auto bytes = std::make_unique_for_overwrite<char[]>(most_bytes_in_packet);

@@ -59,7 +59,8 @@ inline constexpr std::size_t most_bytes_in_packet = 96 * 1024;
 // descriptors stay the caller's, to close. Only system calls.
 int put_into_inbox(int put_end, const HandoverHeader& header, std::string_view bytes, std::span<const int> descriptors);
 
-// nullopt: empty. An error: a packet that is no hand-over; its descriptors are closed.
+// nullopt: empty. An error: a packet that is no hand-over; its descriptors are closed. Or EMFILE: this process has no
+// room for the descriptors of a packet; it is still there, for others.
 Result<std::optional<Handover>> take_from_inbox(int take_end);
 
 }  // namespace stint::control

@@ -39,4 +39,9 @@ std::optional<std::uint64_t> read_bytes(int socket) {
   return info->tcpi_bytes_received - static_cast<std::uint64_t>(waiting);
 }
 
+std::uint64_t queued_bytes(int socket) {
+  int queued = 0;
+  return ::ioctl(socket, SIOCOUTQ, &queued) == 0 && queued > 0 ? static_cast<std::uint64_t>(queued) : 0;
+}
+
 }  // namespace stint::net

@@ -16,4 +16,8 @@ std::optional<std::uint64_t> written_bytes(int socket);
 // received ones (tcpi_bytes_received) less those that still wait (SIOCINQ). The same conditions.
 std::optional<std::uint64_t> read_bytes(int socket);
 
+// Bytes that the peer has not taken yet: not acknowledged ones (SIOCOUTQ), or of a unix socket, about, those not read.
+// 0 where the kernel does not tell.
+std::uint64_t queued_bytes(int socket);
+
 }  // namespace stint::net

@@ -205,6 +205,9 @@ void Pool::tell_of_closes(WorkerHandle& worker) {
 
 void Pool::stop() {
   is_stopping_ = true;
+  // Those that retire already expected others to go on with their connections.
+  for (auto& [id, worker] : workers_)
+    if (worker->state() == WorkerState::retiring && !worker->killed()) tell_to_retire(*worker);
   if (coming_) roll_back("stop", "the server stops", "");
   advance();
 }
@@ -366,15 +369,19 @@ void Pool::apply(const Retire& step, TimePoint now) {
                                 {"pid", worker->pid()},
                                 {"reason", worker->reason_text()},
                                 {"requests", worker->report().counts.requests}});
-  // At a stop nobody is left to take what waits in the listeners' queues, so those who go take it first.
-  const control::Retire message{worker->reason_text(), step.cause == RetireCause::stop,
-                                worker->generation() != serving_->number && lets_listeners_go_,
-                                worker->record().becomes_zygote};
-  if (auto sent = worker->send(message); !sent && sent.error().code.value() != EPIPE)  // EPIPE: it is ending already
+  tell_to_retire(*worker);
+}
+
+void Pool::tell_to_retire(WorkerHandle& worker) {
+  // At a stop nobody is left to take what waits in the listeners' queues, so those who go take it.
+  const control::Retire message{worker.reason_text(), is_stopping_,
+                                worker.generation() != serving_->number && lets_listeners_go_,
+                                worker.record().becomes_zygote};
+  if (auto sent = worker.send(message); !sent && sent.error().code.value() != EPIPE)  // EPIPE: it is ending already
     log_.warning("cannot tell a worker to retire",
                  {{"pool", app().name},
-                  {"worker", worker->slot()},
-                  {"pid", worker->pid()},
+                  {"worker", worker.slot()},
+                  {"pid", worker.pid()},
                   {"error", sent.error().text()},
                   {"next", "it is killed in " + seconds_text(app().recycle.drain_timeout + exit_handlers_time)}});
 }

@@ -118,6 +118,7 @@ class Pool {
   void apply(const Kill& step, TimePoint now);
 
   void tell_of_closes(WorkerHandle& worker);
+  void tell_to_retire(WorkerHandle& worker);
   void watch_channel(WorkerHandle& worker);
   void watch_exit(WorkerHandle& worker);
   void on_channel(WorkerId id);

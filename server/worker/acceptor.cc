@@ -20,9 +20,11 @@ Result<void> Acceptor::start() {
 
 void Acceptor::hold(bool listeners, bool inbox) {
   if (holds_listeners_ == listeners && holds_inbox_ == inbox) return;
+  const bool lets_go = listeners && !holds_listeners_ && is_watching_;
   holds_listeners_ = listeners;
   holds_inbox_ = inbox;
   is_watching_ ? watch_again() : resume_if_room();
+  if (lets_go) take_from_listeners(1);
 }
 
 void Acceptor::watch_again() {
@@ -118,6 +120,10 @@ bool Acceptor::take_from_inbox(unsigned most) {
   for (unsigned i = 0; i < most && !pause_when_full(); ++i) {
     if (i > 0 && most != everything && services_.dispatcher.has_waiting()) return true;
     Result<std::optional<control::Handover>> taken = control::take_from_inbox(inbox_.socket.get());
+    if (!taken.has_value() && taken.error().code == boost::system::errc::too_many_files_open) {
+      try_again_later(taken.error());  // it is still there
+      return true;
+    }
     if (!taken.has_value()) {
       services_.log.error("packet of the inbox not understood",
                           {{"error", taken.error().text()}, {"next", "its connections are closed"}});
@@ -169,6 +175,10 @@ void Acceptor::resume_if_room() {
   services_.page.set_full(false);
   if (services_.table.open() < services_.table.capacity() - services_.table.capacity() / 10) has_said_full_ = false;
   watch_again();
+}
+
+void Acceptor::look() {
+  if (is_watching_ && !holds_listeners_) take_from_listeners(1);
 }
 
 bool Acceptor::take_from_listeners(unsigned most) {

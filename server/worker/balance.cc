@@ -57,7 +57,7 @@ void Balance::look() {
 
 void Balance::announce() {
   const TimePoint now = std::chrono::steady_clock::now();
-  if (!acceptor_.is_open() || services_.is_draining || services_.table.is_full()) return idle_.say_gone();
+  if (!acceptor_.has_room() || services_.is_draining) return idle_.say_gone();
   is_stuck_ ? idle_.say_busy(now) : idle_.say_idle(now);
 }
 

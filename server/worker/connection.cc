@@ -3,12 +3,16 @@
 #include "server/http/method.h"
 #include "server/http/proxy_header.h"
 #include "server/http/response_head.h"
+#include "server/net/byte_counts.h"
 #include "server/net/reset.h"
 #include "server/worker/connection_services.h"
+#include "server/worker/forked_children.h"
 #include "stint/assert.h"
 
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace stint::worker {
@@ -20,6 +24,9 @@ constexpr unsigned run_most = 16;
 constexpr std::size_t kept_capacity = 1024;
 // In the access log, of a request whose client did not wait for its answer, as nginx has it.
 constexpr int client_left_status = 499;
+
+// A refused upload is read and thrown away for so long, where it does not pause.
+constexpr std::chrono::seconds longest_linger{30};
 
 void forget_bytes(std::string& bytes) {
   bytes.clear();
@@ -41,7 +48,13 @@ Result<void> Connection::start() {
   services_.limit_of_rest(services_.deadlines.head).arm(*this, services_.loop.now());
   shared_.peer(peer_.record());
   shared_.idle(socket_.get());
-  return services_.loop.watch(socket_.get(), EPOLLIN, *this);
+  connection_opened(slot_, socket_.get());
+  const Result<void> watched = services_.loop.watch(socket_.get(), EPOLLIN, *this);
+  if (!watched.has_value()) {  // it goes, and nobody shall take its number for it
+    connection_closes(slot_);
+    shared_.free();
+  }
+  return watched;
 }
 
 void Connection::on_ready(std::uint32_t events) {
@@ -89,7 +102,8 @@ void Connection::read_more(bool is_new) {
   const std::optional<std::string_view> bytes = read_into({buffer.data(), buffer.size()});
   if (!is_new) {
     if (!bytes) return close();
-    if (bytes->empty() || state_ == State::lingering || has_timed_out_) return;
+    if (bytes->empty() || has_timed_out_) return;
+    if (state_ == State::lingering) return linger_on();
     if (unread_.empty()) return advance(*bytes);
   }
   if (bytes) unread_.append(*bytes);  // an end of the stream shows again at the next read
@@ -288,11 +302,12 @@ void Connection::refuse_unstored_body(const Error& error) {
   refuse({500, RefusalReason::body_not_stored});
 }
 
-// Usually into an empty send buffer. Where the kernel takes nothing the client goes without; where it takes a part, the
-// rest is queued and belongs to the answer from then on. A failure shows at the next read or write.
+// Usually into an empty send buffer. Where the kernel takes nothing the client goes without, as where the loop cannot
+// be had; where it takes a part, the rest is queued and belongs to the answer from then on. A failure shows at the next
+// read or write.
 void Connection::send_interim(std::string_view answer) {
-  const LoopLease::Call::Turn turn(call_);
-  if (is_gone_ || !queue_.is_empty()) return;  // the rest of an interim answer: this client is slow
+  const LoopLease::Call::TriedTurn turn(call_, std::chrono::milliseconds(50));
+  if (!turn.has() || is_gone_ || !queue_.is_empty()) return;  // the rest of an interim answer: this client is slow
   const ssize_t sent = ::send(socket_.get(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent <= 0) return;
   written_ += static_cast<std::uint64_t>(sent);
@@ -395,12 +410,13 @@ void Connection::refuse(const http::Refusal& refusal) {
   const HeaderField allow{"Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"};
   writer_.answer(refusal.status, {&allow, refusal.status == 405 ? 1U : 0U});
   writer_.finish();
-  unread_.clear();
   after_answer();
+  unread_.clear();  // not before: the head that is logged may lie in it
 }
 
 void Connection::after_answer() {
   state_ = State::writing;
+  count_request();
   if (is_gone_) {
     log_access();
     return cut();
@@ -414,8 +430,17 @@ void Connection::after_answer() {
   if (*sent) return finish_request();
   if (services_.access.is_on()) keep_head();
   services_.loop.rewatch(socket_.get(), EPOLLOUT);
+  await_client();
+}
+
+// For `http.write_timeout`. That the kernel takes more of us shows only when a good part of its buffer, megabytes
+// perhaps, is free: a slow client may read all the time meanwhile, so it is looked at what is still there.
+void Connection::await_client() {
+  queued_ = net::queued_bytes(socket_.get());
   services_.deadlines.write.arm(*this, services_.loop.now());
 }
+
+bool Connection::has_client_taken() const { return net::queued_bytes(socket_.get()) < queued_; }
 
 Result<bool> Connection::send_out() {
   // Once the end of the answer is queued its length is known.
@@ -437,7 +462,7 @@ void Connection::send_queued() {
     log_access();
     return close();
   }
-  if (queue_.sent() != before) services_.deadlines.write.arm(*this, services_.loop.now());
+  if (queue_.sent() != before) await_client();
   if (state_ == State::calling) return *sent ? call_.resume() : void();
   if (!*sent) return;
   services_.loop.rewatch(socket_.get(), EPOLLIN);
@@ -469,7 +494,8 @@ Result<void> Connection::wait_until_sent() {
       note_that_client_left();
     } else if (!*sent) {
       services_.loop.rewatch(socket_.get(), EPOLLOUT);
-      services_.deadlines.write.arm(*this, services_.loop.now());
+      services_.loop.look_at_clock();  // its time is that of the leader's last wait
+      await_client();
       awaits_room_ = true;
       services_.calls.await_client(call_number_);
       call_.wait();
@@ -498,15 +524,20 @@ void Connection::leave_unserved() {
 }
 
 // A call of more than a moment may have missed an order to retire, if nobody has taken the loop over: its answer has to
-// announce the close. A shorter one the order can wait for.
+// announce the close. A shorter one the order can wait for. Nor is the loop waited for, with the interpreter's lock:
+// whoever has it may be writing a log that a thread of the application reads.
 bool Connection::is_draining() {
-  const LoopLease::Call::Turn turn(call_);
-  if (!services_.is_draining && std::chrono::steady_clock::now() - began_ > call_limit) services_.look_for_orders();
+  if (!services_.is_draining && std::chrono::steady_clock::now() - began_ > call_limit) {
+    const LoopLease::Call::TriedTurn turn(call_, std::chrono::milliseconds(0));
+    if (turn.has()) services_.look_for_orders();
+  }
   return services_.announces_close();
 }
 
 void Connection::count_request() {
   services_.page.count_request();
+  if (writer_.status() >= 500) services_.page.count_server_error();
+  services_.private_memory.look(services_.loop.now());
   if (period_ != services_.period) {
     period_ = services_.period;
     recent_ = 0;
@@ -520,9 +551,6 @@ std::uint32_t Connection::recent_requests() const { return period_ == services_.
 void Connection::finish_request() {
   disarm();
   log_access();
-  count_request();
-  if (writer_.status() >= 500) services_.page.count_server_error();
-  services_.private_memory.look(services_.loop.now());
   const bool keeps_alive = writer_.keeps_alive() && !is_refused_;
   written_ += queue_.sent();
   queue_.clear();
@@ -535,6 +563,7 @@ void Connection::finish_request() {
 
 void Connection::enter_idle() {
   state_ = State::idle;
+  is_awaiting_last_ = false;
   has_head_ = false;
   attempts_ = 0;
   forget_bytes(head_bytes_);
@@ -547,7 +576,7 @@ void Connection::enter_idle() {
 void Connection::log_access() {
   log_access({.status = has_left_ ? client_left_status : writer_.status(),
               .head_lines = writer_.head_lines(),
-              .body_bytes = writer_.body_bytes(),
+              .body_bytes = writer_.body_bytes() - std::min(writer_.body_bytes(), queue_.pending()),
               .was_complete = queue_.is_empty() && !is_gone_ && !writer_.is_broken()});
 }
 
@@ -591,7 +620,14 @@ void Connection::linger() {
   shared_.closing();
   if (::shutdown(socket_.get(), SHUT_WR) < 0) return close();
   services_.loop.rewatch(socket_.get(), EPOLLIN);
+  lingers_until_ = services_.loop.now() + longest_linger;
   services_.deadlines.linger.arm(*this, services_.loop.now());
+}
+
+// The client still sends, and will read the answer behind it.
+void Connection::linger_on() {
+  if (services_.loop.now() < lingers_until_ && !is_awaiting_last_)
+    services_.deadlines.linger.arm(*this, services_.loop.now());
 }
 
 void Connection::close() {
@@ -607,6 +643,7 @@ void Connection::close() {
   disarm();
   if (socket_.is_open()) services_.loop.unwatch(socket_.get());
   queue_.clear();
+  connection_closes(slot_);
   socket_.reset();
   services_.table.bury(*this);
 }
@@ -623,6 +660,7 @@ void Connection::on_deadline() {
   switch (state_) {
     case State::idle:  // also a new connection that never said anything
       if (peer_.awaits_header()) return reject(RefusalReason::no_proxy_header);
+      if (awaits_last_bytes()) return;
       if (!services_.is_stopping) services_.page.count_idle_timeout();
       return close();
     case State::reading_head:
@@ -631,20 +669,35 @@ void Connection::on_deadline() {
       return refuse({408, RefusalReason::body_timeout});
     case State::calling:  // its client reads too slowly, or the last answer is not fetched
       if (has_timed_out_) return leave_to_call();
+      if (has_client_taken()) return await_client();
       is_gone_ = true;
       services_.page.count_write_timeout();
       return call_.resume();
     case State::writing:
+      if (has_client_taken()) return await_client();
       is_gone_ = true;
       services_.page.count_write_timeout();
       log_access();
       return cut();
     case State::lingering:
-      return close();
+      return awaits_last_bytes() ? void() : close();
     case State::waiting:
     case State::closed:
       return;
   }
+}
+
+// The kernel has all of the last answer, and the client does not fetch it: an orderly end would leave that behind
+// without an owner, and without a limit. False: nothing is left there, or nobody has the time.
+bool Connection::awaits_last_bytes() {
+  if (services_.is_stopping || net::queued_bytes(socket_.get()) == 0) return false;
+  if (std::exchange(is_awaiting_last_, true) && !has_client_taken()) {
+    services_.page.count_write_timeout();
+    cut();
+    return true;
+  }
+  await_client();
+  return true;
 }
 
 Connection::RunningRequest Connection::running_request() const {
@@ -689,6 +742,7 @@ void Connection::leave_to_call() {
   disarm();
   shared_.free();
   services_.loop.unwatch(socket_.get());
+  connection_closes(slot_);
   socket_.reset();
 }
 

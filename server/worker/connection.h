@@ -137,6 +137,10 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   void log_access(const Answered& answered);
 
   void linger();
+  void linger_on();
+  void await_client();
+  bool has_client_taken() const;  // any byte since await_client()
+  bool awaits_last_bytes();
   void cut();
   void enter_idle();
 
@@ -164,16 +168,19 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   std::uint64_t read_ = 0;         // bytes taken from the connection, by whichever worker
   std::uint64_t written_ = 0;      // bytes sent on the connection before the answer at work, by whichever worker
   std::uint64_t call_number_ = 0;  // Request::number
-  std::uint32_t recent_ = 0;       // requests answered in `period_`
+  std::uint64_t queued_ = 0;       // bytes that the client had not taken when its deadline was armed
+  TimePoint lingers_until_{};
+  std::uint32_t recent_ = 0;  // requests answered in `period_`
   std::uint32_t period_ = 0;
-  std::uint32_t attempts_ = 0;   // workers that died while they were at the request at work
-  bool is_refused_ = false;      // the answer under way is a refusal: close after it
-  bool has_head_ = false;        // parser_.head() is of the request at work
-  bool awaits_room_ = false;     // the call waits until its client has read: the loop sends what is queued
-  bool is_gone_ = false;         // nothing more is sent: the client has left, or reads too slowly
-  bool has_left_ = false;        // the former
-  bool has_timed_out_ = false;   // its client has been answered without the call, which still runs
-  bool is_interim_cut_ = false;  // the kernel has taken a part of an interim answer
+  std::uint32_t attempts_ = 0;     // workers that died while they were at the request at work
+  bool is_refused_ = false;        // the answer under way is a refusal: close after it
+  bool has_head_ = false;          // parser_.head() is of the request at work
+  bool awaits_room_ = false;       // the call waits until its client has read: the loop sends what is queued
+  bool is_gone_ = false;           // nothing more is sent: the client has left, or reads too slowly
+  bool has_left_ = false;          // the former
+  bool has_timed_out_ = false;     // its client has been answered without the call, which still runs
+  bool is_awaiting_last_ = false;  // the deadline is that for the last bytes of an answer that the kernel has whole
+  bool is_interim_cut_ = false;    // the kernel has taken a part of an interim answer
 };
 
 }  // namespace stint::worker

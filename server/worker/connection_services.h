@@ -17,6 +17,7 @@
 #include "stint/log.h"
 #include "stint/settings.h"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -35,7 +36,7 @@ struct ConnectionDeadlines {
   DeadlineList body;  // between two reads of a body
   DeadlineList idle;
   DeadlineList write;   // between two writes of an answer
-  DeadlineList linger;  // for the client to read a last answer and close
+  DeadlineList linger;  // for the client to read a last answer and close; anew with what it sends
   // Of a server that stops: a client that is talking gets its last answer with an announced close; one that is not is
   // closed after this.
   DeadlineList last_idle;
@@ -74,10 +75,11 @@ struct ConnectionServices {
   Dispatcher dispatcher;
   ReadBuffers read_buffers;
   RequestIds request_ids;
-  bool is_draining = false;
-  bool is_stopping = false;                       // drains, and no other worker will take over
-  bool is_leaving = false;                        // the server is going to stop: clients shall go elsewhere
-  bool is_inbox_full = false;                     // the last attempt to hand a connection over failed
+  // Written with the lease; a call that begins its answer reads them without.
+  std::atomic<bool> is_draining = false;
+  std::atomic<bool> is_stopping = false;          // drains, and no other worker will take over
+  std::atomic<bool> is_leaving = false;           // the server is going to stop: clients shall go elsewhere
+  std::atomic<bool> is_inbox_full = false;        // the last attempt to hand a connection over failed
   std::uint32_t period = 1;                       // of evening the load out (Balance)
   unsigned active_connections = 0;                // that have had an answer in it
   bool has_told_of_dropped_fields = false;        // said once a worker; the page counts them all

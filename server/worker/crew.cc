@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+#include <chrono>
 #include <string>
 #include <system_error>
 
@@ -55,6 +57,7 @@ void Crew::take_turns(LoopThread& me) {
   for (;;) {
     while (lease_.leads(me)) {
       if (&me == &first_ && work_.is_over()) return;
+      if (work_.is_over() && lease_.stands_by(first_)) break;
       if (!loop_.has_events()) fetch_events(me);
       if (has_better_leader(me)) break;  // asked after the wait: it may have come back meanwhile
       if (loop_.has_events()) loop_.run_one();
@@ -75,13 +78,18 @@ void Crew::take_turns(LoopThread& me) {
 
 bool Crew::has_better_leader(const LoopThread& me) {
   if (work_.is_over()) return lease_.stands_by(first_);
-  return !me.calls_application && lease_.has_idle_caller();
+  return !me.calls_application && lease_.idle_since().has_value();
 }
 
 void Crew::fetch_events(LoopThread& me) {
   lease_.wait_for_events(me, !me.calls_application || !work_.has_waiting());
   loop_.end_of_wait();
-  if (me.calls_application) lease_.was_free(loop_.last_wait());
+  // Before the deadlines, one of which looks at it.
+  if (me.calls_application)
+    lease_.was_free(loop_.last_wait());
+  else if (const auto since = lease_.idle_since())
+    lease_.was_free(std::min(loop_.last_wait(), std::max(loop_.now() - *since, {})));
+  loop_.run_deadlines();
 }
 
 }  // namespace stint::worker

@@ -15,8 +15,8 @@ constexpr std::chrono::seconds turns_time{1};
 void Drain::begin(bool is_stopping, bool takes_waiting) {
   const bool is_first = !services_.is_draining;
   if (is_first) {
-    if (takes_waiting && !is_stopping) acceptor_.take_from_listeners(Acceptor::everything);
     acceptor_.close();
+    if (!is_stopping) acceptor_.take_from_listeners(takes_waiting ? Acceptor::everything : 1);
     // From here on nothing new enters; only what has begun or waits remains.
     services_.is_draining = true;
     limit_.arm(*this, services_.loop.now());
@@ -63,6 +63,11 @@ bool Drain::waits_for_lost_calls() const {
   const auto& calls = services_.calls.all();
   return std::all_of(calls.begin(), calls.end(),
                      [](const RunningCall& call) { return call.connection->is_left_to_call(); });
+}
+
+void Drain::look() {
+  const bool is_armed = retrying_.next_due() != TimePoint::max();
+  if (services_.hands_over() && services_.is_inbox_full && !is_armed) retrying_.arm(retry_, services_.loop.now());
 }
 
 void Drain::hand_over_all() {

@@ -35,6 +35,8 @@ class Drain final : private Timed {
   void begin(bool is_stopping, bool takes_waiting = false);
   bool has_begun() const { return services_.is_draining; }
   bool is_over() const { return services_.is_draining && !is_taking_ && services_.table.is_empty(); }
+  // After each step of the loop: what the inbox had no room for is tried again.
+  void look();
   // Nothing is left but calls that have timed out. (Those that are interrupted are given the time to end.)
   bool waits_for_lost_calls() const;
 

@@ -89,6 +89,9 @@ void EventLoop::end_of_wait() {
   waits_until_ = TimePoint::min();
   look_at_clock();
   last_wait_ = wait_began_ < now_ ? now_ - wait_began_ : std::chrono::nanoseconds(0);
+}
+
+void EventLoop::run_deadlines() {
   for (DeadlineList* list : deadlines_) list->expire(now_);
 }
 
@@ -114,6 +117,7 @@ void EventLoop::step() {
     prepare_to_wait(true);
     wait();
     end_of_wait();
+    run_deadlines();
   }
   if (has_events()) run_one();
 }

@@ -54,9 +54,10 @@ class EventLoop {
   bool has_events() const { return batch_next_ != batch_size_; }
   void prepare_to_wait(bool may_wait);
   void wait();                                                       // touches nothing but the batch
-  void end_of_wait();                                                // runs deadlines
+  void end_of_wait();                                                // looks at the clock
   std::chrono::nanoseconds last_wait() const { return last_wait_; }  // 0: it was not allowed to wait
-  void run_one();                                                    // REQUIRES: has_events()
+  void run_deadlines();
+  void run_one();  // REQUIRES: has_events()
   // Makes a wait() of another thread end that is longer than the deadlines now allow.
   void wake_for_deadlines();
   void wake();

@@ -3,6 +3,8 @@
 #include "stint/assert.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #ifdef STINT_STRESS_LEASE
@@ -48,6 +50,19 @@ void LoopLease::acquire(LoopThread& me) {
     }
   }
   holder_ = &me;
+}
+
+// Not in the queue, from which nobody can step back.
+bool LoopLease::try_acquire(LoopThread& me, std::chrono::milliseconds patience) {
+  stress_point();
+  bool has = try_take();
+  if (!has && patience.count() > 0) {
+    const TimePoint end = std::chrono::steady_clock::now() + patience;
+    while (!(has = try_take()) && std::chrono::steady_clock::now() < end)
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+  if (has) holder_ = &me;
+  return has;
 }
 
 void LoopLease::release() {
@@ -137,10 +152,17 @@ bool LoopLease::stands_by(const LoopThread& thread) {
   return std::find(standing_by_.begin(), standing_by_.end(), &thread) != standing_by_.end();
 }
 
-bool LoopLease::has_idle_caller() {
+std::optional<TimePoint> LoopLease::idle_since() {
   const std::unique_lock lock(mutex_);
-  return std::any_of(standing_by_.begin(), standing_by_.end(),
-                     [](const LoopThread* thread) { return thread->calls_application; });
+  std::optional<TimePoint> first;
+  for (const LoopThread* thread : standing_by_)
+    if (thread->calls_application) first = std::min(first.value_or(TimePoint::max()), thread->stood_by_);
+  return first;
+}
+
+void LoopLease::line_up(LoopThread& thread) {
+  thread.stood_by_ = std::chrono::steady_clock::now();
+  standing_by_.push_back(&thread);
 }
 
 bool LoopLease::stand_by(LoopThread& me, const LoopThread* next) {
@@ -152,7 +174,7 @@ bool LoopLease::stand_by(LoopThread& me, const LoopThread* next) {
   }
   std::unique_lock lock(mutex_);
   was_away ? let_go() : appoint(next);
-  standing_by_.push_back(&me);
+  line_up(me);
   return wait_for_lead(lock, me);
 }
 
@@ -165,7 +187,7 @@ bool LoopLease::wait_for_lead(std::unique_lock<std::mutex>& lock, LoopThread& me
 
 void LoopLease::add(LoopThread& thread) {
   const std::unique_lock lock(mutex_);
-  standing_by_.push_back(&thread);
+  line_up(thread);
 }
 
 bool LoopLease::wait_for_lead(LoopThread& me) {

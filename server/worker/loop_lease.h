@@ -32,6 +32,7 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 namespace stint::worker {
@@ -59,6 +60,7 @@ class LoopThread {
   pid_t id_ = 0;
   std::condition_variable granted_;
   bool has_been_granted_ = false;
+  TimePoint stood_by_;  // while it does: since then
 };
 
 class LoopLease {
@@ -96,6 +98,23 @@ class LoopLease {
      private:
       Call& call_;
     };
+    // The same for who has the interpreter's lock, which those who have the lease may be waiting for: it tries for so
+    // long, and may do nothing with the loop where has() is false.
+    class TriedTurn {
+     public:
+      TriedTurn(Call& call, std::chrono::milliseconds patience)
+          : call_(call), has_(!call.is_running() || call.lease_.try_acquire(*call.thread_, patience)) {}
+      TriedTurn(const TriedTurn&) = delete;
+      TriedTurn& operator=(const TriedTurn&) = delete;
+      ~TriedTurn() {
+        if (has_ && call_.is_running()) call_.lease_.release();
+      }
+      bool has() const { return has_; }
+
+     private:
+      Call& call_;
+      const bool has_;
+    };
     // The call needs something that the loop has to do first: another thread leads until resume(). REQUIRES: within a
     // Turn; somebody stands by.
     void wait();
@@ -114,7 +133,8 @@ class LoopLease {
 
   // All below REQUIRE that `me`, the calling thread, holds the lease.
 
-  // How long in all a thread that calls the application has waited for events: a request could have begun at once.
+  // How long in all a thread that calls the application has waited for events, or stood by while another did: a request
+  // could have begun at once.
   std::chrono::nanoseconds free_time() const { return free_time_; }
   void was_free(std::chrono::nanoseconds time) { free_time_ += time; }
 
@@ -125,7 +145,8 @@ class LoopLease {
   // The leader waits for events; others may have the loop meanwhile.
   void wait_for_events(LoopThread& me, bool may_wait);
   bool stands_by(const LoopThread& thread);
-  bool has_idle_caller();  // one that calls the application stands by
+  // Since when one that calls the application stands by; nullopt: none does.
+  std::optional<TimePoint> idle_since();
   // Gives the lease back, and the lead if this thread has it, and waits until it shall lead; `next` shall when it
   // stands by. False: it is over, and the lease is another's.
   bool stand_by(LoopThread& me, const LoopThread* next = nullptr);
@@ -147,6 +168,7 @@ class LoopLease {
 
   bool try_take();
   void acquire(LoopThread& me);
+  bool try_acquire(LoopThread& me, std::chrono::milliseconds patience);
   void release();
   void attend();  // after the lease has been let go
   // REQUIRE: mutex_ is locked, and whoever has locked it has the lease.
@@ -155,6 +177,7 @@ class LoopLease {
   void grant(LoopThread& thread);
   void grant_to_first();
   void appoint(const LoopThread* next);
+  void line_up(LoopThread& thread);
   void wait_until_granted(std::unique_lock<std::mutex>& lock, LoopThread& me);
   bool wait_for_lead(std::unique_lock<std::mutex>& lock, LoopThread& me);
 

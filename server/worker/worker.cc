@@ -41,6 +41,7 @@ int Worker::run() {
     tell(control::StartFailed{{"keeper", kept.error().text(), {}}});
     return 1;
   }
+  keep_from_forked_children();
   if (std::optional<LoadFailure> failure = start_application()) {
     tell(control::StartFailed{std::move(*failure)});
     return 1;
@@ -90,6 +91,13 @@ Result<void> Worker::start_keeper() {
   return {};
 }
 
+// Those that the application forks already while it is imported are meant as well.
+void Worker::keep_from_forked_children() {
+  std::vector<int> ours{channel_.fd(), inheritance_.inbox_put.get(), inheritance_.inbox_take.get()};
+  for (const UniqueFd& listener : inheritance_.listeners) ours.push_back(listener.get());
+  close_in_forked_children(ours, shared_table_->size());
+}
+
 std::optional<LoadFailure> Worker::start_application() {
   const Result<int> signals = catch_signals();
   if (!signals.has_value()) return LoadFailure{"signals", signals.error().text(), {}};
@@ -137,10 +145,6 @@ Result<void> Worker::start_serving() {
   services_ = std::make_unique<ConnectionServices>(settings_, inheritance_.slot, *application_, *loop_, crew_->lease(),
                                                    *page_, *shared_table_, inheritance_.inbox_put.get(), *access_,
                                                    *private_memory_, log_);
-  std::vector<int> ours{channel_.fd(), inheritance_.inbox_put.get(), inheritance_.inbox_take.get()};
-  for (const net::Listener& listener : listeners) ours.push_back(listener.socket.get());
-  close_in_forked_children(*shared_table_, ours);
-
   services_->look_for_orders = [this] { read_channel(); };
   acceptor_ =
       std::make_unique<Acceptor>(std::move(listeners), std::move(inheritance_.inbox_take), *idle_workers_, *services_);
@@ -180,6 +184,7 @@ void Worker::serve_waiting() {
   balance_->look();
   if (std::exchange(shall_tidy_, false)) services_->dispatcher.tidy(std::chrono::steady_clock::now());
   services_->table.empty_graveyard();
+  drain_->look();
   // What they are doing is told first.
   if (drain_->waits_for_lost_calls() && (!tracer_ || tracer_->is_idle())) leave_calls_behind();
   if (const std::size_t open = services_->table.open(); open != published_connections_) {
@@ -287,6 +292,7 @@ void Worker::leave_calls_behind() {
 
 void Worker::tick() {
   shall_tidy_ = true;
+  acceptor_->look();
   balance_->announce();
   balance_->begin_to_even_out();
   private_memory_->look(std::chrono::steady_clock::now());

@@ -80,6 +80,7 @@ class Worker final : private CrewWork {
     Worker& worker;
   };
 
+  void keep_from_forked_children();
   std::optional<LoadFailure> start_application();
   Result<void> start_serving();
   void begin_to_serve();

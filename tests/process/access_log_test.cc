@@ -46,6 +46,20 @@ TEST_CASE("what a client sends cannot make a second line or a control sequence",
   server.expect_clean_exit();
 }
 
+TEST_CASE("a request that is refused for its body has its line, however its head came", "[process]") {
+  ServerOptions options;
+  options.listen = {"unix:site.sock"};
+  ServerProcess server(options);
+  server.wait_until_ready();
+  HttpClient client(server.address());
+  client.send("POST /digest?refused HTTP/1.1\r\nHost: a\r\n");
+  REQUIRE(client.is_all_taken_within(patience));
+  client.send("Transfer-Encoding: chunked\r\n\r\nZZ\r\n");
+  CHECK(client.receive().status == 400);
+  CHECK(eventually([&] { return has_line(server.output(), ".*\"POST /digest\\?refused HTTP/1\\.1\" 400 .*"); }));
+  server.expect_clean_exit();
+}
+
 TEST_CASE("the json format is an object a line", "[process]") {
   auto folder = std::make_unique<TemporaryFolder>();
   const std::string log = folder->file("access.json");

@@ -1,6 +1,7 @@
 // Stories of views that start processes, threads and event loops of their own: they work as in any Python, have nothing
 // of the server's, and nothing of the server waits for them.
 #include "tests/process/story.h"
+#include "tests/support/process_table.h"
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -158,6 +159,55 @@ TEST_CASE("a child that outlives its request keeps no socket, no worker and no s
   CHECK_THROWS(HttpClient(server.address()));
   kill(child, SIGKILL);
   server.expect_nothing_left();
+}
+
+TEST_CASE("a process that the application starts when it is imported does not keep the server's port", "[process]") {
+  auto folder = std::make_unique<TemporaryFolder>();
+  const std::string file = folder->file("child");
+  ServerOptions options;
+  options.module = "forks_at_import:application";
+  options.set = {{"app.env", "{ CHILD = \"" + file + "\" }"}};
+  ServerProcess server(options, std::move(folder));
+  server.wait_until_ready();
+  REQUIRE(eventually([&] { return !read_file(file).empty(); }));
+  const pid_t child = std::stoi(read_file(file));
+  CHECK(fetch(server.address(), "/").status == 200);
+  server.signal(SIGTERM);
+  CHECK(server.wait_for_exit(patience) == 0);
+  CHECK(is_running(child));
+  CHECK_THROWS(HttpClient(server.address()));
+  kill(child, SIGKILL);
+  server.expect_clean_exit();
+}
+
+// A thread that writes to the log has the worker's loop, one that begins its answer the interpreter's lock; neither may
+// wait for the other.
+TEST_CASE("an application that reads the server's log itself is served on", "[process]") {
+  ServerOptions options;
+  options.module = "pumped_log:application";
+  options.set = {{"app.workers.threads", "3"}};
+  ServerProcess server(options);
+  server.wait_until_ready();
+  Load raises;
+  raises.address = server.address();
+  raises.paths = {"/raise"};
+  raises.requests = 1'000'000;
+  raises.connections = 2;
+  raises.tolerated_statuses = {500};
+  Load slow = raises;
+  slow.paths = {"/"};
+  slow.requests = 500;
+  slow.tolerated_statuses = {};
+  BackgroundLoad beside(raises);
+  const LoadReport report = run_load(slow);
+  INFO(report.text());
+  CHECK(report.answers == 500);
+  CHECK(report.failures() == 0);
+  const LoadReport raised = beside.stop();
+  INFO(raised.text());
+  CHECK(raised.failures() == 0);
+  CHECK(raised.tolerated > 0);
+  server.expect_clean_exit();
 }
 
 }  // namespace

@@ -96,6 +96,28 @@ TEST_CASE("the workers of a server that stops share what waits", "[process]") {
   server.expect_clean_exit();
 }
 
+// Its connections were to go to others, and there is nobody any more.
+TEST_CASE("a worker that retires when the server stops announces closes as the others do", "[process]") {
+  ServerOptions options = with_workers(1);
+  options.set = {{"app.recycle.drain_timeout", "\"5m\""}};
+  ServerProcess server(options);
+  server.wait_until_ready();
+  const std::string running = server.folder().file("running"), ended = server.folder().file("end");
+  HttpClient client(server.address());
+  client.send("GET /until?touch=" + running + "&file=" + ended + " HTTP/1.1\r\nHost: a\r\n\r\n");
+  REQUIRE(eventually([&] { return std::filesystem::exists(running); }));
+  CHECK(server.command({"recycle"}).exit_code == 0);
+  REQUIRE(eventually([&] { return server.log_count("worker retiring") == 1; }));
+  server.signal(SIGTERM);
+  REQUIRE(eventually([&] { return server.log_count("worker retiring") == 2; }));
+  std::ofstream(ended) << "now";
+  const HttpResponse response = client.receive();
+  CHECK(response.status == 200);
+  CHECK(response.announces_close());
+  CHECK(server.wait_for_exit(patience) == 0);
+  server.expect_clean_exit();
+}
+
 TEST_CASE("a stop at any moment of the start leaves nothing behind", "[process]") {
   const int number = GENERATE(SIGTERM, SIGQUIT);
   for (const auto delay : {0ms, 5ms, 10ms, 20ms, 30ms, 40ms, 60ms, 80ms, 120ms}) {

@@ -227,7 +227,7 @@ TEST_CASE("a broken packet is an error, its descriptors are closed, and the next
   CHECK(take(inbox)->bytes == "next");
 }
 
-TEST_CASE("a process without a descriptor left gets an error, and what it did get is closed", "[control]") {
+TEST_CASE("a process without a descriptor left gets an error, and the packet stays for others", "[control]") {
   const InboxEnds inbox = make();
   const Pair one;
   const Pair other;
@@ -245,6 +245,7 @@ TEST_CASE("a process without a descriptor left gets an error, and what it did ge
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
   CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+  CHECK(take(inbox)->sockets.size() == 2);
 }
 
 TEST_CASE("an inbox that nobody can put into any more is told apart from an empty one", "[control]") {

@@ -237,6 +237,66 @@ TEST_CASE("time-outs: 408 for half a head or body, silence for an idle connectio
   CHECK(bench.application.calls == 1);
 }
 
+// The kernel takes little at first, and much as soon as there is room, so that it seldom asks for more.
+TEST_CASE("a slow client has as long as it takes something, one that takes nothing is cut off", "[worker]") {
+  Settings settings = bench_settings();
+  settings.http.write_timeout = std::chrono::seconds(2);
+  WorkerBench bench(settings);
+  const bool is_over_at_once = GENERATE(false, true);  // the kernel has all of it, and the connection lingers
+  const std::string body(is_over_at_once ? 200'000 : 20'000'000, 'b');
+  bench.application.behave = [&](const Request&, ResponseSink& sink) { return FakeApplication::say(sink, body); };
+  const std::string request = "GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  Client reads = bench.connect_over_tcp(16384), rests = bench.connect_over_tcp(16384);
+  reads.send(request), rests.send(request);
+  const auto began = std::chrono::steady_clock::now();
+  auto next = began;
+  bench.run_until([&] {
+    if (std::chrono::steady_clock::now() >= next) {
+      reads.receive(600);
+      next += std::chrono::milliseconds(20);
+    }
+    return std::chrono::steady_clock::now() - began > std::chrono::seconds(6) && bench.services.table.open() <= 1;
+  });
+  CHECK(bench.services.table.open() == 1);
+  CHECK_FALSE(reads.is_closed);
+  CHECK(bench.page.report().counts.write_timeouts == 1);
+  reads.close();
+  bench.run_until([&] { return bench.services.table.is_empty(); });
+}
+
+TEST_CASE("a refused upload is read for as long as it goes on, so that the client reads why", "[worker]") {
+  Settings settings = bench_settings();
+  settings.http.max_body = 1_KiB;
+  WorkerBench bench(settings);
+  Client client = bench.connect();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+  const auto began = std::chrono::steady_clock::now();
+  auto next = began;
+  bench.run_until([&] {
+    if (std::chrono::steady_clock::now() >= next) {
+      client.send("xxxxxxxxxx");
+      next += std::chrono::milliseconds(100);
+    }
+    return std::chrono::steady_clock::now() - began > std::chrono::seconds(4);
+  });
+  CHECK(bench.services.table.open() == 1);
+  CHECK_THAT(client.receive(), ContainsSubstring("HTTP/1.1 413 "));
+  client.close();
+  bench.run_until([&] { return bench.services.table.is_empty(); });
+}
+
+TEST_CASE("a request counts when its client has gone, too", "[worker]") {
+  WorkerBench bench;
+  Client client = bench.connect();
+  bench.application.behave = [&](const Request& request, ResponseSink& sink) {
+    client.close();
+    return FakeApplication::say(sink, request.path);
+  };
+  client.send(get_a);
+  bench.run_until([&] { return bench.services.table.is_empty(); });
+  CHECK(bench.page.report().counts.requests == 1);
+}
+
 TEST_CASE("100 Continue is sent once, when a body is wanted and has not come", "[worker]") {
   WorkerBench bench;
   Client client = bench.connect();

@@ -1,3 +1,6 @@
+#include "server/control/idle_workers.h"
+#include "server/worker/acceptor.h"
+#include "server/worker/drain.h"
 #include "tests/unit/worker/worker_bench.h"
 
 using namespace stint;
@@ -90,6 +93,30 @@ TEST_CASE("with a full inbox a connection stays, and its next answer announces t
   bench.services.table.for_each([](worker::Connection& connection) { CHECK_FALSE(connection.hand_over()); });
   CHECK(bench.shared_table.slot(0).state.load() == SlotState::idle);
   CHECK_THAT(bench.exchange(client, get_a, "/a"), ContainsSubstring("Connection: close"));
+}
+
+TEST_CASE("a connection that finds the inbox full is handed over when there is room again", "[worker]") {
+  WorkerBench bench;
+  const UniqueFd page = std::move(*control::make_idle_workers());
+  control::IdleWorkers idle = std::move(*control::IdleWorkers::map(page.get()));
+  worker::Acceptor acceptor({}, UniqueFd(::dup(bench.inbox.take.get())), idle, bench.services);
+  worker::Drain drain(bench.services, acceptor, std::chrono::seconds(20), false);
+  const int any = bench.page_file.get();
+  bench.application.behave = [&](const Request& request, ResponseSink& sink) {
+    drain.begin(false);
+    while (control::put_into_inbox(bench.inbox.put.get(), {}, {}, {&any, 1}) == 0) {
+    }
+    return FakeApplication::say(sink, request.path);
+  };
+  Client client = bench.connect();
+  bench.exchange(client, get_a, "/a");
+  REQUIRE(bench.services.table.open() == 1);
+  while (control::take_from_inbox(bench.inbox.take.get())->has_value()) {
+  }
+  drain.look();
+  bench.run_until([&] { return bench.services.table.is_empty(); });
+  CHECK(bench.handed_over().header.length == 0);
+  CHECK_FALSE(client.is_closed);
 }
 
 TEST_CASE("the shared slot tells what a connection is at", "[worker]") {

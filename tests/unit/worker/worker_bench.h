@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -102,15 +103,17 @@ class Client {
   void send(std::string_view bytes) {
     must(::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
   }
-  // Everything that is there now.
-  std::string& receive() {
+  // What is there now, `most` of it.
+  std::string& receive(std::size_t most = std::string::npos) {
     char part[65536];
-    for (;;) {
-      const ssize_t got = ::recv(socket_.get(), part, sizeof part, MSG_DONTWAIT);
+    while (most > 0) {
+      const ssize_t got = ::recv(socket_.get(), part, std::min(most, sizeof part), MSG_DONTWAIT);
       if (got == 0) is_closed = true;
-      if (got <= 0) return received;
+      if (got <= 0) break;
       received.append(part, static_cast<std::size_t>(got));
+      most -= static_cast<std::size_t>(got);
     }
+    return received;
   }
   void half_close() { ::shutdown(socket_.get(), SHUT_WR); }
   void close() { socket_.reset(); }
@@ -133,7 +136,8 @@ class WorkerBench final : private worker::CrewWork {
     return Client(UniqueFd(fds[1]));
   }
 
-  Client connect_over_tcp() {
+  // `receive_buffer`: the client's; 0: the kernel's.
+  Client connect_over_tcp(int receive_buffer = 0) {
     const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t length = sizeof address;
@@ -141,6 +145,8 @@ class WorkerBench final : private worker::CrewWork {
     REQUIRE(::listen(listener.get(), 1) == 0);
     REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0);
     UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (receive_buffer > 0)
+      REQUIRE(::setsockopt(client.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer) == 0);
     REQUIRE(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
     UniqueFd server(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     REQUIRE(services.table.add(services, std::move(server), {}).start().has_value());

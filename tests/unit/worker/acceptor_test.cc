@@ -1,0 +1,66 @@
+#include "server/worker/acceptor.h"
+
+#include "server/control/idle_workers.h"
+#include "tests/unit/worker/worker_bench.h"
+
+using namespace stint;
+using namespace stint::test;
+
+namespace {
+
+struct AcceptorBench {
+  AcceptorBench() { REQUIRE(acceptor.start().has_value()); }
+
+  static net::Listener open() {
+    auto listener = net::open_listener({ListenAddress::Family::ipv4, "127.0.0.1", 0, ""});
+    REQUIRE(listener.has_value());
+    return std::move(*listener);
+  }
+  static std::vector<net::Listener> copy_of(const net::Listener& listener) {
+    std::vector<net::Listener> copies;
+    copies.push_back({UniqueFd(::dup(listener.socket.get())), listener.address, {}});
+    return copies;
+  }
+  UniqueFd connect_to_listener() const {
+    UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{
+        .sin_family = AF_INET, .sin_port = htons(listener.address.port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    REQUIRE(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+    return client;
+  }
+
+  std::size_t connections() const { return bench.services.table.open(); }
+
+  WorkerBench bench;
+  const net::Listener listener = open();
+  const UniqueFd idle_page = std::move(*control::make_idle_workers());
+  control::IdleWorkers idle = std::move(*control::IdleWorkers::map(idle_page.get()));
+  worker::Acceptor acceptor{copy_of(listener), UniqueFd(::dup(bench.inbox.take.get())), idle, bench.services};
+};
+
+}  // namespace
+
+// The kernel has woken this worker for it, and nobody else.
+TEST_CASE("who lets the listeners go first takes the connection it may have been woken for", "[worker]") {
+  AcceptorBench one;
+  const UniqueFd client = one.connect_to_listener();
+  one.acceptor.hold(true, true);
+  CHECK(one.connections() == 1);
+  const UniqueFd later = one.connect_to_listener();
+  one.acceptor.hold(true, true);
+  one.acceptor.look();
+  CHECK(one.connections() == 1);  // it is for others
+}
+
+TEST_CASE("a connection that nobody was woken for is found by the next look", "[worker]") {
+  AcceptorBench one;
+  const UniqueFd client = one.connect_to_listener();
+  one.acceptor.look();
+  CHECK(one.connections() == 1);
+  one.acceptor.close();
+  const UniqueFd later = one.connect_to_listener();
+  one.acceptor.look();
+  CHECK(one.connections() == 1);
+  CHECK(one.acceptor.take_from_listeners(1));
+  CHECK(one.connections() == 2);
+}

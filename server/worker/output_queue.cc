@@ -14,8 +14,6 @@ namespace {
 constexpr std::size_t copied_up_to = 16 * 1024;
 // More than this is not kept for the next answer on an idle connection.
 constexpr std::size_t kept_capacity = 4 * 1024;
-// The most sendfile(2) transfers in one call.
-constexpr std::uint64_t sendfile_most = 0x7ffff000;
 }  // namespace
 
 void OutputQueue::commit() {
@@ -72,14 +70,16 @@ void OutputQueue::took(std::uint64_t bytes) {
   }
 }
 
-Result<bool> OutputQueue::send_bytes(int socket) {
+Result<bool> OutputQueue::send_bytes(int socket, std::uint64_t most) {
   std::array<iovec, 64> parts;
   std::size_t count = 0;
   std::size_t item = next_;
-  for (; item < items_.size() && items_[item].kind != Item::Kind::file && count < parts.size(); ++item) {
+  for (; item < items_.size() && items_[item].kind != Item::Kind::file && count < parts.size() && most > 0; ++item) {
     const char* bytes =
         items_[item].kind == Item::Kind::owned ? owned_.data() + items_[item].offset : items_[item].bytes;
-    parts[count++] = {const_cast<char*>(bytes), items_[item].length};
+    const std::uint64_t length = std::min(items_[item].length, most);
+    parts[count++] = {const_cast<char*>(bytes), length};
+    most -= length;
   }
   // A head goes into one segment with the file that follows it.
   const int more = item < items_.size() ? MSG_MORE : 0;
@@ -101,14 +101,14 @@ Result<bool> OutputQueue::send_bytes(int socket) {
   return system_error("send");
 }
 
-Result<bool> OutputQueue::send_file(int socket) {
+Result<bool> OutputQueue::send_file(int socket, std::uint64_t most) {
   Item& item = items_[next_];
   if (item.length == 0) {
     took(0);
     return true;
   }
   auto offset = static_cast<off_t>(item.offset);
-  const ssize_t taken = ::sendfile(socket, item.file, &offset, std::min(item.length, sendfile_most));
+  const ssize_t taken = ::sendfile(socket, item.file, &offset, std::min(item.length, most));
   if (taken > 0) {
     took(static_cast<std::uint64_t>(taken));
     return true;
@@ -120,8 +120,12 @@ Result<bool> OutputQueue::send_file(int socket) {
 }
 
 Result<bool> OutputQueue::send(int socket) {
+  const std::uint64_t end = sent_ + sent_at_once;
   while (next_ < items_.size()) {
-    const Result<bool> went = items_[next_].kind == Item::Kind::file ? send_file(socket) : send_bytes(socket);
+    if (sent_ >= end) return false;
+    const std::uint64_t most = end - sent_;
+    const Result<bool> went =
+        items_[next_].kind == Item::Kind::file ? send_file(socket, most) : send_bytes(socket, most);
     if (!went.has_value()) return went.error();
     if (!*went) return false;
   }

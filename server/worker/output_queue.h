@@ -27,8 +27,10 @@ class OutputQueue {
   void push(const BodyChunk& chunk);  // copies small ones, retains large ones
   void push_file(UniqueFd file, std::uint64_t offset, std::uint64_t length);
 
-  // Gives the kernel what it takes without waiting. True: all is gone; false: it takes no more now. Error: the client
-  // is gone, or a file became shorter than promised.
+  // The most that one send() gives away: a client that reads as fast as we send does not keep the thread from others.
+  static constexpr std::uint64_t sent_at_once = 2 * 1024 * 1024;
+  // Gives the kernel what it takes without waiting. True: all is gone; false: wait until the socket can be written,
+  // which may be at once, and send again. Error: the client is gone, or a file became shorter than promised.
   Result<bool> send(int socket);
 
   bool is_empty() const { return next_ == items_.size(); }
@@ -47,8 +49,8 @@ class OutputQueue {
     int file = -1;
   };
 
-  Result<bool> send_bytes(int socket);
-  Result<bool> send_file(int socket);
+  Result<bool> send_bytes(int socket, std::uint64_t most);
+  Result<bool> send_file(int socket, std::uint64_t most);
   void took(std::uint64_t bytes);
   static void finish(Item& item);
 

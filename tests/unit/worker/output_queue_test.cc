@@ -3,9 +3,14 @@
 #include "tests/support/catch.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <string>
+#include <thread>
 
 using stint::BodyChunk;
 using stint::UniqueFd;
@@ -45,6 +50,35 @@ UniqueFd file_with(std::string_view text) {
   REQUIRE(::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
   return file;
 }
+
+// A peer that takes everything as it comes, until the other side ends.
+class Drain {
+ public:
+  explicit Drain(int socket) : socket_(socket), thread_([this] { run(); }) {}
+  ~Drain() {
+    ::shutdown(socket_, SHUT_RDWR);
+    if (thread_.joinable()) thread_.join();
+  }
+  std::uint64_t taken() {  // REQUIRES: the other side has ended
+    thread_.join();
+    return taken_;
+  }
+
+ private:
+  void run() {
+    std::array<char, 256 * 1024> part;
+    for (;;) {
+      const ssize_t got = ::recv(socket_, part.data(), part.size(), 0);
+      if (got > 0) taken_ += static_cast<std::uint64_t>(got);
+      if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) return;
+      pollfd readable{.fd = socket_, .events = POLLIN, .revents = 0};
+      if (got < 0) ::poll(&readable, 1, -1);
+    }
+  }
+  const int socket_;
+  std::uint64_t taken_ = 0;
+  std::thread thread_;
+};
 
 }  // namespace
 
@@ -108,4 +142,37 @@ TEST_CASE("a file that became shorter is an error, not an endless wait", "[worke
   OutputQueue queue;
   queue.push_file(file_with("abc"), 0, 10);
   CHECK_FALSE(queue.send(pair.ours.get()).has_value());
+}
+
+TEST_CASE("a client that reads as fast as we send gets a bounded part at a time", "[worker]") {
+  constexpr std::uint64_t size = 64 << 20;
+  const std::string bytes(size / 4, 'b');
+  Owner owner;
+  Pair pair;
+  Drain drain(pair.theirs.get());
+  OutputQueue queue;
+  const bool is_file = GENERATE(true, false);
+  if (is_file) {
+    UniqueFd file = file_with("");
+    REQUIRE(::ftruncate(file.get(), size) == 0);
+    queue.push_file(std::move(file), 0, size);
+  } else {
+    for (int i = 0; i < 4; ++i) queue.push(owner.chunk(bytes));
+  }
+
+  std::uint64_t most = 0;
+  for (bool is_done = false; !is_done;) {
+    const std::uint64_t before = queue.sent();
+    const auto sent = queue.send(pair.ours.get());
+    if (!sent.has_value()) break;
+    is_done = *sent;
+    most = std::max(most, queue.sent() - before);
+    pollfd writable{.fd = pair.ours.get(), .events = POLLOUT, .revents = 0};
+    ::poll(&writable, 1, -1);
+  }
+  pair.ours.reset();
+  CHECK(most > 0);
+  CHECK(most <= OutputQueue::sent_at_once);
+  CHECK(queue.is_empty());
+  CHECK(drain.taken() == size);
 }

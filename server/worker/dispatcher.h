@@ -33,7 +33,7 @@ class Dispatcher {
         calls_(calls),
         mount_(settings.app.mount),
         shows_errors_(settings.app.show_errors),
-        static_files_(settings.static_roots),
+        static_files_(settings.static_roots, log),
         page_(page),
         log_(log) {}
 

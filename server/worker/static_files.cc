@@ -36,6 +36,9 @@ UniqueFd open_below_by_name(const std::string& root, const std::string& name) {
   return UniqueFd(::open(file_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW));
 }
 
+// openat2(2) gives up with EAGAIN while files are renamed on its way, and asks to be called again.
+constexpr int attempts_most = 10;
+
 // The root is opened for each request: a deploy may have switched the link it is.
 UniqueFd open_below(const std::string& root, const std::string& name) {
   const UniqueFd folder(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -43,9 +46,39 @@ UniqueFd open_below(const std::string& root, const std::string& name) {
   open_how how{};
   how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-  const long file = ::syscall(SYS_openat2, folder.get(), name.c_str(), &how, sizeof how);
+  long file = -1;
+  for (int attempt = 0; attempt < attempts_most; ++attempt) {
+    file = ::syscall(SYS_openat2, folder.get(), name.c_str(), &how, sizeof how);
+    if (file >= 0 || (errno != EAGAIN && errno != EINTR)) break;
+  }
   if (file < 0 && (errno == ENOSYS || errno == EPERM)) return open_below_by_name(root, name);
   return UniqueFd(static_cast<int>(file));
+}
+
+struct FoundFile {
+  UniqueFd file;
+  struct stat status{};
+};
+
+// Error: "open /srv/site/static/css/site.css: Too many open files".
+Result<FoundFile> find_below(const std::string& root, const std::string& name) {
+  FoundFile found{.file = open_below(root, name.empty() ? "." : name)};
+  if (!found.file.is_open() || ::fstat(found.file.get(), &found.status) < 0)
+    return system_error("open " + root + "/" + name);
+  return found;
+}
+
+// There is no file of that name below the root, or none that could be sent (a socket: ENXIO).
+bool means_none(int error) {
+  return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENAMETOOLONG || error == EXDEV ||
+         error == ENXIO;
+}
+
+// Of a file that could not be opened. One that only others may read is none to the client.
+int status_of(int error) {
+  if (means_none(error) || error == EACCES) return 404;
+  const bool may_pass = error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN || error == EINTR;
+  return may_pass ? 503 : 500;
 }
 
 }  // namespace
@@ -75,9 +108,9 @@ struct Wrapping {
 };
 
 // The file's answer to this request.
-void send(UniqueFd file, std::string_view name, const Request& request, Wrapping wrapping, ResponseWriter& writer) {
-  struct stat status{};
-  if (!file.is_open() || ::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode)) return writer.answer(404);
+void send(FoundFile found, std::string_view name, const Request& request, Wrapping wrapping, ResponseWriter& writer) {
+  const struct stat& status = found.status;
+  if (!S_ISREG(status.st_mode)) return writer.answer(404);
 
   const auto size = static_cast<std::uint64_t>(status.st_size);
   const http::FileVersion version{
@@ -116,7 +149,7 @@ void send(UniqueFd file, std::string_view name, const Request& request, Wrapping
                              : std::to_string(decision.status).append(" ").append(http::reason_phrase(decision.status));
   if (const Result<void> is_set = writer.set_head(code, fields); !is_set.has_value()) return writer.answer(500);
   if (decision.status != 304 && decision.length > 0)
-    writer.write_file(std::move(file), decision.offset, decision.length);
+    writer.write_file(std::move(found.file), decision.offset, decision.length);
 }
 
 // What the application's fields say about a body that is not sent.
@@ -142,12 +175,25 @@ std::vector<HeaderField> fields_of(std::string_view lines) {
 }  // namespace
 
 void StaticFiles::answer_from(const std::string& root, const std::string& name, const Request& request,
-                              ResponseWriter& writer) {
+                              ResponseWriter& writer) const {
   if (request.method != "GET" && request.method != "HEAD") {
     const HeaderField allow{"Allow", "GET, HEAD"};
     return writer.answer(405, {&allow, 1});
   }
-  send(open_below(root, name.empty() ? "." : name), name, request, {}, writer);
+  Result<FoundFile> found = find_below(root, name);
+  if (!found.has_value()) return answer_failure(found.error(), request, writer);
+  send(std::move(*found), name, request, {}, writer);
+}
+
+void StaticFiles::answer_failure(const Error& error, const Request& request, ResponseWriter& writer) const {
+  const int status = status_of(error.code.value());
+  if (!means_none(error.code.value())) {
+    log_.error("file not sent", {{"error", error.text()},
+                                 {"target", request.target},
+                                 {"request", request.id},
+                                 {"next", std::to_string(status) + " to the client"}});
+  }
+  writer.answer(status);
 }
 
 bool StaticFiles::takes_named_files(const std::vector<StaticSettings>& roots) {
@@ -184,8 +230,12 @@ Result<void> StaticFiles::answer_named(const Request& request, ResponseWriter& w
     wrapping.has_type = wrapping.has_type || http::equals_ignoring_case(field.name, "content-type");
     wrapping.fields.push_back(field);
   }
-  send(open_below(place.root->root, place.name.empty() ? "." : place.name), place.name, request, std::move(wrapping),
-       writer);
+  Result<FoundFile> found = find_below(place.root->root, place.name);
+  if (found.has_value()) {
+    send(std::move(*found), place.name, request, std::move(wrapping), writer);
+  } else {
+    answer_failure(found.error(), request, writer);
+  }
   return {};
 }
 

@@ -2,6 +2,9 @@
 
 #include "tests/unit/worker/worker_bench.h"
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -29,6 +32,20 @@ struct Root {
     return settings;
   }
   fs::path base;
+};
+
+// Until it goes no descriptor can be opened.
+class NoMoreDescriptors {
+ public:
+  NoMoreDescriptors() {
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+    const rlimit none{.rlim_cur = 0, .rlim_max = before_.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  }
+  ~NoMoreDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
 };
 
 std::string get(const std::string& target, const std::string& fields = "", const std::string& method = "GET") {
@@ -96,4 +113,27 @@ TEST_CASE("other methods than GET and HEAD are 405, other paths are the applicat
   CHECK_THAT(post, ContainsSubstring("HTTP/1.1 405 "));
   CHECK_THAT(post, ContainsSubstring("Allow: GET, HEAD"));
   CHECK(answer(bench, get("/statics/x")).ends_with("/statics/x"));
+}
+
+TEST_CASE("a file that cannot be opened for want of descriptors is 503 and has a line in the log", "[worker]") {
+  const Root root;
+  WorkerBench bench(root.settings());
+  static_cast<void>(answer(bench, get("/static/css/site.css")));  // all that serves is open by now
+  const auto lines = [&] {
+    return std::count(bench.log.messages.begin(), bench.log.messages.end(), std::string("file not sent"));
+  };
+
+  Client client = bench.connect();
+  {
+    const NoMoreDescriptors limit;
+    client.send(get("/static/css/site.css"));
+    bench.run_until([&] { return client.receive(), client.is_closed; });
+  }
+  CHECK_THAT(client.received, ContainsSubstring("HTTP/1.1 503 "));
+  CHECK(lines() == 1);
+  CHECK(answer(bench, get("/static/css/site.css")).ends_with("body{color:red}"));
+  CHECK_THAT(answer(bench, get("/static/none.css")), ContainsSubstring("HTTP/1.1 404 "));
+  CHECK_THAT(answer(bench, get("/static/css/site.css/x")), ContainsSubstring("HTTP/1.1 404 "));
+  CHECK_THAT(answer(bench, get("/static/" + std::string(300, 'n'))), ContainsSubstring("HTTP/1.1 404 "));
+  CHECK(lines() == 1);
 }

@@ -16,6 +16,7 @@ constexpr Duration longest = hours(24 * 365);
 constexpr Key key_table[] = {
     {"listen", Listeners{IN(listen)}, R"(["127.0.0.1:8000"])", "", ChangeCost::new_generation,
      R"(Where to listen: "127.0.0.1:8000", "[::1]:8000", "unix:/run/stint/site.sock". Port 0 lets the kernel choose one.
+An IPv6 address takes no IPv4: ["0.0.0.0:80", "[::]:80"] for both.
 Sockets of a systemd .socket unit: "systemd" for all of them, "systemd:NAME" for those with that FileDescriptorName.
 When neither this file nor the command line names a listener, the environment's PORT does (on 0.0.0.0).)"},
 

@@ -27,6 +27,11 @@ Result<Listener> open_unix(const ListenAddress& address, std::optional<gid_t> gr
   return Listener{std::move(bound->socket), address, std::move(bound->file)};
 }
 
+// Not an IPv4 address in IPv6's clothes ("::ffff:192.0.2.7").
+bool is_ipv6_proper(const sockaddr& name) {
+  return name.sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&reinterpret_cast<const sockaddr_in6&>(name).sin6_addr);
+}
+
 Result<Listener> open_tcp(const ListenAddress& address, const std::string& doing) {
   addrinfo hints{};
   hints.ai_family = address.family == ListenAddress::Family::ipv6 ? AF_INET6 : AF_INET;
@@ -39,6 +44,9 @@ Result<Listener> open_tcp(const ListenAddress& address, const std::string& doing
 
   UniqueFd socket(::socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
   if (!socket.is_open()) return system_error(doing);
+  // Otherwise "[::]" would take IPv4 as well, and leave no room for "0.0.0.0" with the same port beside it (ipv6(7)).
+  if (is_ipv6_proper(*info->ai_addr) && ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0)
+    return system_error(doing);
   if (::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
       ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
       ::bind(socket.get(), info->ai_addr, info->ai_addrlen) != 0 || ::listen(socket.get(), SOMAXCONN) != 0)

@@ -23,7 +23,7 @@ struct Listener {
 
 // Errors: "listen 127.0.0.1:80: Permission denied", "… Address already in use". A unix socket file that nobody listens
 // on is removed first; one that answers is an error. A new unix socket file has mode 0660, and belongs to `group` when
-// there is one. Inherited sockets are not opened: see inherited_sockets.h.
+// there is one. An IPv6 listener takes no IPv4. Inherited sockets are not opened: see inherited_sockets.h.
 Result<Listener> open_listener(const ListenAddress& address, std::optional<gid_t> group = std::nullopt);
 
 // A listener that came as an inherited descriptor; its address is asked from the kernel.

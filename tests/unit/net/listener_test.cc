@@ -90,6 +90,38 @@ TEST_CASE("IPv6 listens where the machine has it", "[net]") {
   CHECK(listener->address.text() == "[::1]:" + std::to_string(listener->address.port));
 }
 
+TEST_CASE("all addresses of IPv4 and all of IPv6 have listeners of their own on the same port", "[net]") {
+  for (int attempt = 0;; ++attempt) {
+    auto v4 = net::open_listener({Family::ipv4, "0.0.0.0", 0, ""});
+    REQUIRE(v4.has_value());
+    auto v6 = net::open_listener({Family::ipv6, "::", v4->address.port, ""});
+    if (v6.has_value()) {
+      CHECK(v6->address.port == v4->address.port);
+      return;
+    }
+    INFO(v6.error().text());
+    if (v6.error().code.value() != EADDRINUSE) {
+      WARN("no IPv6 here");
+      return;
+    }
+    REQUIRE(attempt < 20);  // somebody else may have had that port for IPv6
+  }
+}
+
+TEST_CASE("an IPv4 address that is written as one of IPv6 takes IPv4", "[net]") {
+  auto listener = net::open_listener({Family::ipv6, "::ffff:127.0.0.1", 0, ""});
+  if (!listener) {
+    WARN("no IPv6 here: " << listener.error().text());
+    return;
+  }
+  const UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  name.sin_port = htons(listener->address.port);
+  CHECK(::connect(client.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0);
+}
+
 TEST_CASE("a port in use is an error that says which", "[net]") {
   auto first = net::open_listener(any_port);
   REQUIRE(first.has_value());

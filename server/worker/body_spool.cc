@@ -9,6 +9,9 @@ namespace stint::worker {
 
 namespace {
 
+// A smaller piece waits until there is so much.
+constexpr std::size_t written_at_once = 16 * 1024;
+
 std::string temporary_folder() {
   const char* folder = std::getenv("TMPDIR");
   return folder != nullptr && *folder != '\0' ? folder : "/tmp";
@@ -60,17 +63,29 @@ Result<void> BodySpool::move_to(Result<UniqueFd> file) {
 
 Result<void> BodySpool::append(std::string_view bytes) {
   if (!is_on_disk_ && size_ + bytes.size() > memory_most) {
+    if (const Result<void> flushed = flush(); !flushed.has_value()) return flushed;
     if (const Result<void> moved = move_to(open_unnamed_file(temporary_folder())); !moved.has_value())
       return moved.error();
     is_on_disk_ = true;
   }
   size_ += bytes.size();
-  if (file_.is_open()) return write_all(file_.get(), bytes);
+  if (file_.is_open() && memory_.size() + bytes.size() >= written_at_once) {
+    if (const Result<void> flushed = flush(); !flushed.has_value()) return flushed;
+    return write_all(file_.get(), bytes);
+  }
   memory_.append(bytes);
   return {};
 }
 
+Result<void> BodySpool::flush() {
+  if (!file_.is_open() || memory_.empty()) return {};
+  const Result<void> written = write_all(file_.get(), memory_);
+  memory_ = {};
+  return written;
+}
+
 Result<void> BodySpool::share() {
+  if (const Result<void> flushed = flush(); !flushed.has_value()) return flushed;
   if (is_shared()) return {};
   return move_to(open_memory_file());
 }

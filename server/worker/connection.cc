@@ -256,6 +256,10 @@ Connection::Next Connection::read_body(std::string_view& bytes) {
     }
     switch (step.verdict) {
       case http::BodyDecoder::Verdict::complete:
+        if (const Result<void> kept = spool_.flush(); !kept.has_value()) {
+          refuse_unstored_body(kept.error());
+          return Next::stop;
+        }
         return begin_request(bytes);
       case http::BodyDecoder::Verdict::refused:
         refuse(decoder_.refusal());

@@ -3,6 +3,9 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <regex>
 
 namespace stint::test {
@@ -92,6 +95,40 @@ TEST_CASE("an Apache LogFormat string is taken as it is", "[process]") {
   const std::string line = "GET /pid?x=1 200 " + std::to_string(pid.size()) + " yes " + pid + "\n";
   CHECK(eventually([&] { return read_file(log) == line; }));
   INFO(read_file(log));
+  server.expect_clean_exit();
+}
+
+TEST_CASE("a standard output that nobody reads does not stop the answers, and is written again when it is read",
+          "[process]") {
+  auto folder = std::make_unique<TemporaryFolder>();
+  REQUIRE(::mkfifo(folder->file("lines").c_str(), 0600) == 0);
+  const UniqueFd pipe(::open(folder->file("lines").c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  REQUIRE(pipe.is_open());
+  REQUIRE(::fcntl(pipe.get(), F_SETPIPE_SZ, 4096) >= 4096);
+  ServerOptions options;
+  options.wrapper = {"/bin/sh", "-c", "exec \"$@\" >lines", "sh"};
+  ServerProcess server(options, std::move(folder));
+  server.wait_until_ready();
+  HttpClient client(server.address());
+
+  // One line is longer than the pipe has room for.
+  CHECK(client.request("GET", "/", {{"Referer", std::string(6'000, 'r')}}).status == 200);
+  CHECK(eventually([&] { return client.get("/").status == 200 && server.log_count("access log not written") > 0; }));
+  for (int i = 0; i < 300; ++i) REQUIRE(client.get("/").status == 200);
+
+  std::string got;
+  CHECK(eventually([&] {
+    REQUIRE(client.get("/read-again").status == 404);
+    char part[4096];
+    for (ssize_t n = 0; (n = ::read(pipe.get(), part, sizeof part)) > 0;) got.append(part, static_cast<std::size_t>(n));
+    return got.find("\"GET /read-again HTTP/1.1\" 404 ") != std::string::npos &&
+           server.log_count("access log written again") > 0;
+  }));
+  CHECK(got.find("rrr") < got.find("\n"));  // of the long line only a part, and what comes next has a line of its own
+  CHECK(got.find("rrr\n127.0.0.1 - - [") != std::string::npos);
+  CHECK(server.log_count("access log not written") == 1);
+  CHECK(server.log_count("access log written again") == 1);
+  INFO(server.log());
   server.expect_clean_exit();
 }
 

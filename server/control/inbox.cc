@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -64,14 +65,20 @@ std::vector<UniqueFd> descriptors_of(msghdr& message) {
   return descriptors;
 }
 
-// The kernel gives what it can of a packet's descriptors, and closes the others, which are clients. It gives out the
-// lowest number that is free: where one far enough from the end is, so are those behind it, but for a few that somebody
-// has asked for by number.
+// The highest number that a descriptor out of the inbox has had. Numbers are given from the lowest free one on, so none
+// was near the end yet where this is not.
+std::atomic<int> highest_number{-1};
+
+// The kernel gives what it can of a packet's descriptors, and closes the others, which are clients. Where the last
+// numbers have come into use it is seen whether they are free now. (Not always: the first use of a high number makes
+// the kernel enlarge the table of descriptors, which takes milliseconds where a keeper shares it.)
 bool has_room_for_descriptors(int any) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX) return true;
   const auto end = static_cast<int>(limit.rlim_cur);
   const int most = std::min(static_cast<int>(most_descriptors), end / 4);
+  if (highest_number.load(std::memory_order_relaxed) < 0) highest_number = UniqueFd(::dup(any)).get();
+  if (highest_number.load(std::memory_order_relaxed) < end - 2 * most) return highest_number >= 0;
   const UniqueFd lowest(::fcntl(any, F_DUPFD_CLOEXEC, end - 2 * most));
   return lowest.is_open() && lowest.get() <= end - most;
 }
@@ -146,9 +153,13 @@ Result<std::optional<Handover>> take_from_inbox(int take_end) {
   }
 
   std::vector<UniqueFd> descriptors = descriptors_of(message);
+  for (const UniqueFd& descriptor : descriptors) highest_number = std::max(highest_number.load(), descriptor.get());
   if (size == 0 && descriptors.empty()) return system_error(doing, ECONNRESET);  // nobody is left to put one in
   // The kernel gives what it can when the process has no descriptor left, and drops the others.
-  if ((message.msg_flags & MSG_CTRUNC) != 0) return system_error(doing, EMFILE);
+  if ((message.msg_flags & MSG_CTRUNC) != 0) {
+    highest_number = INT_MAX;  // it has been wrong: look each time
+    return error_because(doing + ": there was no room for its descriptors");
+  }
   const auto got = static_cast<std::size_t>(size);
   if (got < sizeof handover.header || (message.msg_flags & MSG_TRUNC) != 0 ||
       !is_handover(handover.header, got - sizeof handover.header, descriptors.size()))

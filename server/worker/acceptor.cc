@@ -91,9 +91,9 @@ bool Acceptor::pause_when_full() {
   return true;
 }
 
-Connection* Acceptor::add(UniqueFd socket, net::AddressText remote) {
+Connection* Acceptor::add(UniqueFd socket, net::AddressText remote, const control::Handover* handover) {
   Connection& connection = services_.table.add(services_, std::move(socket), std::move(remote));
-  const Result<void> started = connection.start();
+  const Result<void> started = connection.start(handover);
   if (started.has_value()) return &connection;
   services_.table.bury(connection);
   try_again_later(started.error());
@@ -159,7 +159,7 @@ void Acceptor::take_over(control::Handover handover) {
       continue;
     }
     net::AddressText remote = net::remote_address_of(socket.get());
-    Connection* connection = add(std::move(socket), std::move(remote));
+    Connection* connection = add(std::move(socket), std::move(remote), &handover);
     if (connection != nullptr && !is_idle) return connection->take_over(std::move(handover));
     if (connection != nullptr) connection->take_over({.header = {.peer = handover.header.peer}});
   }

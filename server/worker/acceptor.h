@@ -80,7 +80,7 @@ class Acceptor final : private Timed {
   bool holds_inbox() const { return holds_inbox_ || has_left_inbox_; }
   bool accept_from(const net::Listener& listener, unsigned most);
   void take_over(control::Handover handover);
-  Connection* add(UniqueFd socket, net::AddressText remote);
+  Connection* add(UniqueFd socket, net::AddressText remote, const control::Handover* handover = nullptr);
   bool pause_when_full();
   Result<void> watch_doors();
   void watch_again();

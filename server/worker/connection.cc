@@ -44,10 +44,15 @@ Connection::Connection(ConnectionServices& services, std::size_t slot, UniqueFd 
       writer_(queue_, *this, services.takes_named_files),
       call_(services.lease) {}
 
-Result<void> Connection::start() {
+Result<void> Connection::start(const control::Handover* handover) {
+  // Before all else: until it is written down a death of this worker would lose what has come with it.
+  if (handover != nullptr) {
+    share_handed_over(*handover);
+  } else {
+    shared_.peer(peer_.record());
+    shared_.idle(socket_.get());
+  }
   services_.limit_of_rest(services_.deadlines.head).arm(*this, services_.loop.now());
-  shared_.peer(peer_.record());
-  shared_.idle(socket_.get());
   connection_opened(slot_, socket_.get());
   const Result<void> watched = services_.loop.watch(socket_.get(), EPOLLIN, *this);
   if (!watched.has_value()) {  // it goes, and nobody shall take its number for it

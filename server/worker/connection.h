@@ -49,8 +49,9 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Watches the socket. Error: the kernel has no room for one more (epoll_ctl(2)).
-  Result<void> start();
+  // Watches the socket. `handover`: with what take_over() is called next. Error: the kernel has no room for one more
+  // (epoll_ctl(2)).
+  Result<void> start(const control::Handover* handover = nullptr);
   // Goes on where another worker left it: with its bytes, and its body as far as it had come. REQUIRES: started.
   void take_over(control::Handover handover);
 
@@ -102,6 +103,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   void keep_head();                    // the head's bytes move into head_bytes_, as what they lie in goes
   bool share_unstarted();              // writes down where the request stands; false: its body could not be stored
   void share_unused(std::string_view bytes);
+  void share_handed_over(const control::Handover& handover);
   SharedSlot::Unstarted unstarted(std::string_view rest) const;
   void settle();  // nothing more can be done now: in a worker that drains, hand it over
 

@@ -36,6 +36,21 @@ void Connection::share_unused(std::string_view bytes) {
   shared_.unstarted({.head = {}, .rest = bytes, .progress = {}});
 }
 
+void Connection::share_handed_over(const control::Handover& handover) {
+  const control::HandoverHeader& header = handover.header;
+  shared_.peer(header.peer);
+  if (header.length == 0) return shared_.idle(socket_.get());
+  const std::string_view bytes = handover.bytes;
+  std::optional<http::BodyProgress> progress;
+  if (header.has_body != 0) std::memcpy(&progress.emplace(), header.progress.data(), sizeof(http::BodyProgress));
+  shared_.adopted(socket_.get(), {.head = bytes.substr(0, header.head_length),
+                                  .rest = bytes.substr(header.head_length),
+                                  .has_body = header.has_body != 0,
+                                  .body_file = handover.body_file.get(),
+                                  .progress = progress,
+                                  .attempts = header.attempts});
+}
+
 void Connection::take_over(control::Handover handover) {
   const control::HandoverHeader& header = handover.header;
   attempts_ = header.attempts;

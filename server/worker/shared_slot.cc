@@ -42,6 +42,11 @@ void SharedSlot::describe(const Unstarted& request) {
   slot_.is_whole = head == request.head.size() && rest == request.rest.size() && has_body_in_place ? 1 : 0;
 }
 
+void SharedSlot::adopted(int socket, const Unstarted& request) {
+  slot_.socket = socket;
+  unstarted(request);
+}
+
 void SharedSlot::unstarted(const Unstarted& request) {
   describe(request);
   store(SlotState::unstarted);

@@ -49,6 +49,7 @@ class SharedSlot {
     std::uint32_t attempts = 0;
   };
   void unstarted(const Unstarted& request);
+  void adopted(int socket, const Unstarted& request);  // the first of all, where another worker had it
   void calling(const Unstarted& request, std::string_view id, TimePoint began, std::uint64_t written_before);
   // An interim answer (1xx) has gone out: `written` bytes in all on this connection.
   void wrote_before_answer(std::uint64_t written) { slot_.written_before = written; }

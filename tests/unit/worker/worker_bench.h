@@ -157,7 +157,7 @@ class WorkerBench final : private worker::CrewWork {
   void take_over(control::Handover handover) {
     REQUIRE(handover.sockets.size() == 1);
     worker::Connection& connection = services.table.add(services, std::move(handover.sockets[0]), {});
-    REQUIRE(connection.start().has_value());
+    REQUIRE(connection.start(&handover).has_value());
     connection.take_over(std::move(handover));
   }
   // What this worker has put into the inbox; fails when there is nothing.

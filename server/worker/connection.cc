@@ -432,12 +432,12 @@ void Connection::after_answer() {
   }
   const Result<bool> sent = send_out();
   if (!sent.has_value()) {
-    note_that_client_left();
+    note_cut_answer(sent.error());
     log_access();
     return close();
   }
   if (*sent) return finish_request();
-  if (services_.access.is_on()) keep_head();
+  keep_head();  // for the log
   services_.loop.rewatch(socket_.get(), EPOLLOUT);
   await_client();
 }
@@ -466,7 +466,7 @@ void Connection::send_queued() {
   const std::uint64_t before = queue_.sent();
   const Result<bool> sent = send_out();
   if (!sent.has_value()) {
-    note_that_client_left();
+    note_cut_answer(sent.error());
     if (state_ == State::calling) return call_.resume();  // wait_until_sent() tells the application
     log_access();
     return close();
@@ -500,7 +500,7 @@ Result<void> Connection::wait_until_sent() {
   if (!is_gone_) {
     const Result<bool> sent = send_out();
     if (!sent.has_value()) {
-      note_that_client_left();
+      note_cut_answer(sent.error());
     } else if (!*sent) {
       services_.loop.rewatch(socket_.get(), EPOLLOUT);
       services_.loop.look_at_clock();  // its time is that of the leader's last wait
@@ -514,8 +514,20 @@ Result<void> Connection::wait_until_sent() {
     }
     services_.calls.progress(call_number_, std::chrono::steady_clock::now());
   }
-  if (is_gone_) return error_because("the client has left");
+  if (is_gone_) return error_because(queue_.has_file_failed() ? "a file has failed" : "the client has left");
   return {};
+}
+
+// Nothing more is sent: the client has left, or a file has failed.
+void Connection::note_cut_answer(const Error& error) {
+  if (!queue_.has_file_failed()) return note_that_client_left();
+  is_gone_ = true;
+  const http::RequestHead& head = parser_.head();
+  services_.log.error("file not sent to its end", {{"error", error.text()},
+                                                   {"method", head.method},
+                                                   {"target", head.target},
+                                                   {"request", id_.view()},
+                                                   {"next", "closing the connection"}});
 }
 
 void Connection::note_that_client_left() {

@@ -115,6 +115,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   void refuse_unstored_body(const Error& error);
   void tell_of_dropped_fields();
   void note_that_client_left();
+  void note_cut_answer(const Error& error);
   void leave_unserved();
   void after_answer();  // the answer is queued: send it, now or when the client reads
   Result<bool> send_out();

@@ -101,6 +101,11 @@ Result<bool> OutputQueue::send_bytes(int socket, std::uint64_t most) {
   return system_error("send");
 }
 
+// What sendfile(2) says of its input; all else is of the connection.
+static bool is_of_file(int error) {
+  return error == EIO || error == EINVAL || error == ENOMEM || error == EOVERFLOW || error == ESTALE;
+}
+
 Result<bool> OutputQueue::send_file(int socket, std::uint64_t most) {
   Item& item = items_[next_];
   if (item.length == 0) {
@@ -113,10 +118,10 @@ Result<bool> OutputQueue::send_file(int socket, std::uint64_t most) {
     took(static_cast<std::uint64_t>(taken));
     return true;
   }
-  if (taken == 0) return error_because("a file became shorter while it was sent");
-  if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
-  if (errno == EINTR) return true;
-  return system_error("sendfile");
+  if (taken < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+  if (taken < 0 && errno == EINTR) return true;
+  has_file_failed_ = taken == 0 || is_of_file(errno);
+  return taken == 0 ? error_because("a file became shorter while it was sent") : system_error("sendfile");
 }
 
 Result<bool> OutputQueue::send(int socket) {
@@ -143,6 +148,7 @@ void OutputQueue::clear() {
   owned_.clear();
   if (owned_.capacity() > kept_capacity) owned_.shrink_to_fit();
   committed_ = 0;
+  has_file_failed_ = false;
   pending_ = 0;
   sent_ = 0;
 }

@@ -32,6 +32,8 @@ class OutputQueue {
   // Gives the kernel what it takes without waiting. True: all is gone; false: wait until the socket can be written,
   // which may be at once, and send again. Error: the client is gone, or a file became shorter than promised.
   Result<bool> send(int socket);
+  // The last error was the file's, and no client has left for it.
+  bool has_file_failed() const { return has_file_failed_; }
 
   bool is_empty() const { return next_ == items_.size(); }
   std::uint64_t pending() const { return pending_; }  // bytes not yet given to the kernel
@@ -60,6 +62,7 @@ class OutputQueue {
   std::size_t next_ = 0;
   std::uint64_t pending_ = 0;
   std::uint64_t sent_ = 0;
+  bool has_file_failed_ = false;
 };
 
 }  // namespace stint::worker

@@ -67,6 +67,7 @@ TEST_CASE("WSGI 51: a file that ends before its length leaves the answer visibly
   client.receive_exactly(1 << 20);
   std::filesystem::resize_file(file, 1 << 20);
   CHECK(client.receive_until_close().size() < (400u << 20));
+  CHECK(eventually([&] { return server.log_count("file not sent to its end") == 1; }));
   CHECK(server.text("/hello") == "hello\n");
   server.expect_clean_exit();
 }

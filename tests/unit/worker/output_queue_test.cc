@@ -135,6 +135,7 @@ TEST_CASE("a client that does not read makes send say false, one that has gone m
 
   pair.theirs.reset();
   CHECK_FALSE(queue.send(pair.ours.get()).has_value());
+  CHECK_FALSE(queue.has_file_failed());
 }
 
 TEST_CASE("a file that became shorter is an error, not an endless wait", "[worker]") {
@@ -142,6 +143,7 @@ TEST_CASE("a file that became shorter is an error, not an endless wait", "[worke
   OutputQueue queue;
   queue.push_file(file_with("abc"), 0, 10);
   CHECK_FALSE(queue.send(pair.ours.get()).has_value());
+  CHECK(queue.has_file_failed());
 }
 
 TEST_CASE("a client that reads as fast as we send gets a bounded part at a time", "[worker]") {

@@ -9,7 +9,8 @@
 namespace stint::embed {
 namespace {
 
-// Names come from clients, so what is remembered of them is bounded: about 250 KiB at most.
+// Names come from clients, so what is remembered of them is bounded: about 250 KiB at most. Names beyond these bounds
+// are not interned either: CPython 3.12.0 to 3.12.6 never frees an interned str (gh-113993).
 constexpr std::size_t most_fields = 512;
 constexpr std::size_t longest_kept_name = 64;
 constexpr std::size_t longest_kept_value = 256;
@@ -147,7 +148,7 @@ bool EnvironBuilder::set_worker(const Gil&, unsigned slot) {
   return number && PyDict_SetItem(base_.get(), keys_[stint_worker].get(), number.get()) == 0;
 }
 
-bool EnvironBuilder::make_field(const Gil& gil, std::string_view name, Field& field) {
+bool EnvironBuilder::make_field(const Gil&, std::string_view name, Field& field) {
   std::string key = "HTTP_";
   bool has_underscore = false;
   for (char c : name) {
@@ -168,8 +169,8 @@ bool EnvironBuilder::make_field(const Gil& gil, std::string_view name, Field& fi
     field.kind = Field::Kind::cookie;
   }
   field.is_value_kept = key != "HTTP_COOKIE" && key != "HTTP_AUTHORIZATION";
-  // A name has only ASCII (server/http refuses others); interned, as it is a key of every request to come.
-  field.key = interned(gil, key.c_str());
+  // A name has only ASCII (server/http refuses others).
+  field.key = PyRef::steal(PyUnicode_FromStringAndSize(key.data(), static_cast<Py_ssize_t>(key.size())));
   return static_cast<bool>(field.key);
 }
 
@@ -180,6 +181,9 @@ EnvironBuilder::Field* EnvironBuilder::field_of(const Gil& gil, std::string_view
   }
   Field field;
   if (!make_field(gil, name, field)) return nullptr;
+  PyObject* key = field.key.release();
+  PyUnicode_InternInPlace(&key);  // it is a key of many requests to come
+  field.key = PyRef::steal(key);
   return &fields_.emplace(name, std::move(field)).first->second;
 }
 

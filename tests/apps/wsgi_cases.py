@@ -49,6 +49,13 @@ def environ_facts(environ, start_response):
     return [repr(facts).encode()]
 
 
+def interned_keys(environ, start_response):
+    """Which of the keys that came from fields the interpreter keeps for itself."""
+    keys = [key for key in environ if key.startswith("HTTP_") and sys.intern("".join(list(key))) is key]
+    start_response("200 OK", TEXT)
+    return [" ".join(keys).encode() + b" "]
+
+
 def input_by_methods(environ, start_response):
     body = environ["wsgi.input"]
     got = [

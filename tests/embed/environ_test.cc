@@ -180,3 +180,20 @@ TEST_CASE("fields with more names than are remembered are passed on all the same
     CHECK_THAT(sink.body, has("HTTP_" + std::string(100, 'X'), "long"));
   }
 }
+
+TEST_CASE("names beyond those that are remembered are not interned, so that clients cannot fill the memory") {
+  std::vector<std::string> names;
+  for (int i = 0; i < 700; ++i) names.push_back("X-Uninterned-" + std::to_string(i));
+  names.emplace_back(100, 'y');
+  TestRequest request;
+  for (const std::string& name : names) request.fields.push_back({name, "a"});
+  auto application = python().load("interned_keys");
+  REQUIRE(application);
+  for (int i = 0; i < 2; ++i) {
+    FakeSink sink;
+    REQUIRE(!call(*application, request, sink));
+    CHECK_THAT(sink.body, ContainsSubstring("HTTP_X_UNINTERNED_0 "));
+    CHECK_THAT(sink.body, !ContainsSubstring("HTTP_X_UNINTERNED_699 "));
+    CHECK_THAT(sink.body, !ContainsSubstring("HTTP_YYY"));
+  }
+}

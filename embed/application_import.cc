@@ -1,5 +1,6 @@
 #include "embed/application_import.h"
 
+#include "embed/fork_check.h"
 #include "embed/py_error.h"
 #include "embed/py_text.h"
 
@@ -46,7 +47,9 @@ std::string suggestion(const Gil& gil, PyObject* object, const std::string& want
 // One step of "attribute.attribute". Empty: `failure` is filled.
 PyRef look_up(const Gil& gil, PyObject* object, const std::string& owner, const std::string& name,
               LoadFailure& failure) {
+  const unsigned forks_before = forks_so_far();
   PyRef found = attribute(gil, object, name);
+  leave_if_forked(gil, forks_before);
   if (found) return found;
   if (PyErr_ExceptionMatches(PyExc_AttributeError) == 0) {  // a module's __getattr__ raised something of its own
     fill(failure, take_python_error(gil));
@@ -67,7 +70,9 @@ PyRef import_application(const Gil& gil, const std::string& module_and_callable,
   std::string path = colon == std::string::npos ? "application" : module_and_callable.substr(colon + 1);
 
   // From C as from an import statement, CPython itself leaves the frames of importlib out of the traceback.
+  const unsigned forks_before = forks_so_far();
   PyRef object = PyRef::steal(PyImport_ImportModule(owner.c_str()));
+  leave_if_forked(gil, forks_before);
   if (!object) {
     fill(failure, take_python_error(gil));
     return {};

@@ -1,5 +1,6 @@
 // os.fork() inside the application: the child has a copy of everything of ours, the connection and its half-written
-// answer included. Should it come back to us it must end without touching them (WSGI.md 57).
+// answer included, and the worker's channel to its supervisor. Should it come back to us, from a call, from the import
+// or from what runs at the worker's end, it must end without touching them (WSGI.md 57).
 #pragma once
 
 #include "embed/gil.h"

@@ -114,8 +114,10 @@ Result<void> start_interpreter(const RuntimeOptions& options) {
 
 void shut_down_interpreter() {
   const Gil gil = acquire_gil();
+  const unsigned forks_before = forks_so_far();
   call_at_exit(gil, "threading", "_shutdown");
   call_at_exit(gil, "atexit", "_run_exitfuncs");
+  leave_if_forked(gil, forks_before);
   flush_python_stdio(gil);
 }
 

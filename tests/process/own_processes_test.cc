@@ -127,6 +127,28 @@ TEST_CASE("four views at the same time fork, run programs and keep event loops (
   server.expect_clean_exit();
 }
 
+TEST_CASE("a child that the import forks does not become a second worker (WSGI 57)", "[process]") {
+  const auto [way, status] =
+      GENERATE(std::pair<const char*, const char*>{"exit", "7"}, std::pair<const char*, const char*>{"raise", "1"},
+               std::pair<const char*, const char*>{"go on", "0"});
+  ServerOptions options;
+  options.module = "child_of_the_import:application";
+  options.environment = {"WAY=" + std::string(way)};
+  if (GENERATE(false, true)) options.set = {{"app.workers.start", "fork"}};
+  ServerProcess server(options);
+  server.wait_until_ready();
+  const auto workers = server.ready_workers();
+  REQUIRE(workers.size() == 1);
+  for (int i = 0; i < 3; ++i) {
+    const HttpResponse response = fetch(server.address(), "/child");
+    CHECK(response.body == status);
+    CHECK(response.field("X-Worker-Pid") == std::to_string(workers[0]));
+  }
+  CHECK(server.log_count("worker died") == 0);
+  CHECK(server.log_count("not loaded") + server.log_count("start failed") == 0);
+  server.expect_clean_exit();
+}
+
 TEST_CASE("a child that outlives its request keeps no socket, no worker and no server alive (issue 7)", "[process]") {
   const std::string by = GENERATE("fork", "setsid", "program");
   ServerProcess server(in_each_mode());

@@ -76,17 +76,20 @@ PyObject* writelines(PyObject* self, PyObject* lines) noexcept {
   Py_RETURN_NONE;
 }
 
-PyObject* flush(PyObject* self, PyObject*) noexcept {
-  const Gil gil = gil_of_caller();
-  Stream* stream = as_stream(self);
+void log_partial(const Gil& gil, Stream* stream) {
   if (!stream->partial.empty()) log_without_gil(gil, stream, std::exchange(stream->partial, {}));
+}
+
+PyObject* flush(PyObject* self, PyObject*) noexcept {
+  log_partial(gil_of_caller(), as_stream(self));
   Py_RETURN_NONE;
 }
 
 void dealloc(PyObject* self) {
   const Gil gil = gil_of_caller();
   Stream* stream = as_stream(self);
-  // With the GIL: it must not change hands in the middle of a deallocation.
+  // Only where it was written to after its call. With the GIL: it must not change hands in the middle of a
+  // deallocation.
   if (!stream->partial.empty()) {
     log_lines(*stream->log, stream->worker, utf8(gil, stream->request_id), stream->partial);
   }
@@ -129,5 +132,7 @@ PyRef make_error_stream(const Gil&, Log& log, unsigned worker, PyObject* request
   new (&stream->partial) std::string;
   return PyRef::steal(reinterpret_cast<PyObject*>(stream));
 }
+
+void end_error_stream(const Gil& gil, PyObject* stream) { log_partial(gil, as_stream(stream)); }
 
 }  // namespace stint::embed

@@ -43,6 +43,19 @@ class Disconnected {
   EarlyHints& hints_;
 };
 
+// Has what was written to wsgi.errors in the log, however the call ends.
+class Logged {
+ public:
+  Logged(const Gil& gil, PyObject* errors) : gil_(gil), errors_(errors) {}
+  Logged(const Logged&) = delete;
+  Logged& operator=(const Logged&) = delete;
+  ~Logged() { end_error_stream(gil_, errors_); }
+
+ private:
+  const Gil& gil_;
+  PyObject* errors_;
+};
+
 }  // namespace
 
 // Lent for a call; goes back while the GIL is still held.
@@ -117,6 +130,7 @@ std::optional<ApplicationFailure> WsgiApplication::call_in_context(const Gil& gi
   }
   PyRef errors = make_error_stream(gil, log_, worker_, request_id.get());
   if (!errors) return take_python_error(gil).as_failure();
+  const Logged logged(gil, errors.get());  // after environ has gone, and what may write as it goes
   PyObject* hints = early_hints.begin(gil, exchange);
   if (hints == nullptr) return take_python_error(gil).as_failure();
   const Disconnected disconnected(gil, early_hints);

@@ -534,6 +534,24 @@ def errors_written(environ, start_response):
     return [b"ok"]
 
 
+class WritesAtItsEnd(list):
+    errors = None
+
+    def __del__(self):
+        self.errors.write(", and more")
+
+
+def errors_left_over(environ, start_response):
+    """A line without its end; the iterable writes more of it as it goes, or the call raises."""
+    environ["wsgi.errors"].write("left over")
+    if environ["QUERY_STRING"] == "raise":
+        raise ZeroDivisionError
+    start_response("200 OK", TEXT)
+    answer = WritesAtItsEnd([b"ok"])
+    answer.errors = environ["wsgi.errors"]
+    return answer
+
+
 def errors_wrong(environ, start_response):
     environ["wsgi.errors"].write(b"bytes")
 

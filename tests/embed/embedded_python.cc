@@ -9,6 +9,7 @@ namespace stint::test {
 
 void FakeLog::write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields,
                     std::string_view detail) {
+  if (during_write) during_write();
   std::lock_guard lock(mutex_);
   Line line{level, std::string(message), {}, std::string(detail)};
   for (const LogField& field : fields) line.fields.emplace(field.name, field.value);

@@ -5,6 +5,7 @@
 
 #include "stint/runtime.h"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -28,6 +29,8 @@ class FakeLog final : public Log {
   bool is_on(LogLevel) const override { return true; }
   std::vector<Line> lines() const;
   std::string texts() const;  // field "text" of all lines, joined by "|"
+
+  std::function<void()> during_write;  // in the thread that writes; not while two may do so
 
  private:
   mutable std::mutex mutex_;

@@ -1,5 +1,9 @@
 #include "tests/embed/embedded_python.h"
 #include "tests/support/catch.h"
+#include "tests/support/eventually.h"
+
+#include <future>
+#include <thread>
 
 using namespace stint;
 using namespace stint::test;
@@ -34,4 +38,31 @@ TEST_CASE("wsgi.errors works after its request, from another thread, under its r
   REQUIRE(lines.size() == 1);
   CHECK(lines[0].fields["text"] == "late");
   CHECK(lines[0].fields["request"] == "first");
+}
+
+TEST_CASE("other threads run while the log is slow to take what a call has left in wsgi.errors (WSGI 59)") {
+  const std::string way = GENERATE("return", "raise");
+  auto application = python().load("errors_left_over");
+  auto other = python().load("nothing_kept");
+  REQUIRE((application && other));
+  std::promise<void> ran;
+  std::thread thread;
+  bool has_run = false;
+  python().log.during_write = [&] {
+    thread = std::thread([&] {
+      FakeSink its_own;
+      call(*other, "", its_own);
+      ran.set_value();
+    });
+    has_run = ran.get_future().wait_for(patience) == std::future_status::ready;
+  };
+  const std::size_t before = python().log.lines().size();
+  FakeSink sink;
+  call(*application, way, sink);
+  python().log.during_write = nullptr;
+  if (thread.joinable()) thread.join();
+  CHECK(has_run);
+  auto lines = python().log.lines();
+  REQUIRE(lines.size() == before + 1);
+  CHECK(lines.back().fields["text"] == (way == "raise" ? "left over" : "left over, and more"));
 }

@@ -110,7 +110,6 @@ Result<void> ResponseHead::set(std::string_view status, std::span<const HeaderFi
   }
 
   clear();
-  code_ = *code;
   status_ = status;
   content_length_ = length;
   has_own_length_ = length.has_value();
@@ -131,6 +130,7 @@ Result<void> ResponseHead::set(std::string_view status, std::span<const HeaderFi
     lines_.append(field.name).append(": ").append(field.value).append("\r\n");
     if (role == Role::content_length) length_begin_ = begin, length_end_ = lines_.size();
   }
+  code_ = *code;  // last: where memory runs out there is no head, rather than a part of one
   return {};
 }
 

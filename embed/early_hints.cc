@@ -2,6 +2,7 @@
 
 #include "embed/exchange_callable.h"
 #include "embed/field_list.h"
+#include "embed/py_error.h"
 
 #include <string>
 
@@ -11,7 +12,7 @@ namespace {
 PyTypeObject type = type_of_exchange_callable("stint.early_hints");
 
 // early_hints([(name, value), …]) -> None
-PyObject* call(PyObject* self, PyObject* const* args, std::size_t nargsf, PyObject* keywords) noexcept {
+PyObject* hint(PyObject* self, PyObject* const* args, std::size_t nargsf, PyObject* keywords) {
   const Gil gil = gil_of_caller();
   if (PyVectorcall_NARGS(nargsf) != 1 || (keywords != nullptr && PyTuple_GET_SIZE(keywords) != 0)) {
     PyErr_SetString(PyExc_TypeError, "early_hints() takes one argument, a list of (name, value) tuples");
@@ -29,6 +30,10 @@ PyObject* call(PyObject* self, PyObject* const* args, std::size_t nargsf, PyObje
     return nullptr;
   }
   Py_RETURN_NONE;
+}
+
+PyObject* call(PyObject* self, PyObject* const* args, std::size_t nargsf, PyObject* keywords) noexcept {
+  return or_memory_error([&] { return hint(self, args, nargsf, keywords); });
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "embed/error_stream.h"
 
+#include "embed/py_error.h"
 #include "embed/py_text.h"
 
 #include <new>
@@ -9,8 +10,10 @@
 namespace stint::embed {
 namespace {
 
-// A line that never ends is cut into pieces of this size.
+// Longer lines are cut into pieces of this size.
 constexpr std::size_t longest_line = 64 * 1024;
+// So many characters of a text are taken at a time: beside itself it needs little memory, however long it is.
+constexpr Py_ssize_t piece_length = 16 * 1024;
 
 struct Stream {
   PyObject_HEAD Log* log;
@@ -27,7 +30,11 @@ void log_lines(Log& log, unsigned worker, std::string_view request_id, std::stri
     std::string_view line = text.substr(0, end);
     text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
     if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-    log.write(LogLevel::error, "application", {{"worker", worker}, {"request", request_id}, {"text", line}});
+    do {
+      const std::string_view piece = beginning(line, longest_line);
+      log.write(LogLevel::error, "application", {{"worker", worker}, {"request", request_id}, {"text", piece}});
+      line.remove_prefix(piece.size());
+    } while (!line.empty());
   }
 }
 
@@ -51,29 +58,49 @@ void put(const Gil& gil, Stream* stream, const std::string& text) {
   log_without_gil(gil, stream, lines);
 }
 
+bool put_piece(const Gil& gil, Stream* stream, PyObject* text) {
+  const std::string bytes = utf8(gil, text);
+  if (bytes.empty() && PyUnicode_GET_LENGTH(text) > 0) {
+    PyErr_NoMemory();
+    return false;
+  }
+  put(gil, stream, bytes);
+  return true;
+}
+
+// False: a Python error is set.
 bool put_str(const Gil& gil, Stream* stream, PyObject* text) {
   if (!PyUnicode_Check(text)) {
     PyErr_Format(PyExc_TypeError, "wsgi.errors: write() takes str, not %s", Py_TYPE(text)->tp_name);
     return false;
   }
-  put(gil, stream, utf8(gil, text));
+  const Py_ssize_t length = PyUnicode_GET_LENGTH(text);
+  if (length <= piece_length) return put_piece(gil, stream, text);
+  for (Py_ssize_t begin = 0; begin < length; begin += piece_length) {
+    PyRef piece = PyRef::steal(PyUnicode_Substring(text, begin, begin + piece_length));
+    if (!piece || !put_piece(gil, stream, piece.get())) return false;
+  }
   return true;
 }
 
 PyObject* write(PyObject* self, PyObject* text) noexcept {
-  if (!put_str(gil_of_caller(), as_stream(self), text)) return nullptr;
-  return PyLong_FromSsize_t(PyUnicode_GET_LENGTH(text));
+  return or_memory_error([&]() -> PyObject* {
+    if (!put_str(gil_of_caller(), as_stream(self), text)) return nullptr;
+    return PyLong_FromSsize_t(PyUnicode_GET_LENGTH(text));
+  });
 }
 
 PyObject* writelines(PyObject* self, PyObject* lines) noexcept {
-  const Gil gil = gil_of_caller();
-  PyRef iterator = PyRef::steal(PyObject_GetIter(lines));
-  if (!iterator) return nullptr;
-  while (PyRef line = PyRef::steal(PyIter_Next(iterator.get()))) {
-    if (!put_str(gil, as_stream(self), line.get())) return nullptr;
-  }
-  if (PyErr_Occurred() != nullptr) return nullptr;
-  Py_RETURN_NONE;
+  return or_memory_error([&]() -> PyObject* {
+    const Gil gil = gil_of_caller();
+    PyRef iterator = PyRef::steal(PyObject_GetIter(lines));
+    if (!iterator) return nullptr;
+    while (PyRef line = PyRef::steal(PyIter_Next(iterator.get()))) {
+      if (!put_str(gil, as_stream(self), line.get())) return nullptr;
+    }
+    if (PyErr_Occurred() != nullptr) return nullptr;
+    Py_RETURN_NONE;
+  });
 }
 
 void log_partial(const Gil& gil, Stream* stream) {
@@ -81,8 +108,10 @@ void log_partial(const Gil& gil, Stream* stream) {
 }
 
 PyObject* flush(PyObject* self, PyObject*) noexcept {
-  log_partial(gil_of_caller(), as_stream(self));
-  Py_RETURN_NONE;
+  return or_memory_error([&]() -> PyObject* {
+    log_partial(gil_of_caller(), as_stream(self));
+    Py_RETURN_NONE;
+  });
 }
 
 void dealloc(PyObject* self) {
@@ -90,8 +119,11 @@ void dealloc(PyObject* self) {
   Stream* stream = as_stream(self);
   // Only where it was written to after its call. With the GIL: it must not change hands in the middle of a
   // deallocation.
-  if (!stream->partial.empty()) {
-    log_lines(*stream->log, stream->worker, utf8(gil, stream->request_id), stream->partial);
+  try {
+    if (!stream->partial.empty()) {
+      log_lines(*stream->log, stream->worker, utf8(gil, stream->request_id), stream->partial);
+    }
+  } catch (const std::bad_alloc&) {  // nobody is left to tell
   }
   Py_DECREF(stream->request_id);
   stream->partial.~basic_string();
@@ -133,6 +165,11 @@ PyRef make_error_stream(const Gil&, Log& log, unsigned worker, PyObject* request
   return PyRef::steal(reinterpret_cast<PyObject*>(stream));
 }
 
-void end_error_stream(const Gil& gil, PyObject* stream) { log_partial(gil, as_stream(stream)); }
+void end_error_stream(const Gil& gil, PyObject* stream) noexcept {
+  try {
+    log_partial(gil, as_stream(stream));
+  } catch (const std::bad_alloc&) {  // nobody is left to tell
+  }
+}
 
 }  // namespace stint::embed

@@ -25,6 +25,7 @@ struct Exchange {
   PyObject* interruption = nullptr;  // the exception class that it is to be ended by (interruption.h)
   bool is_flushing = false;      // the GIL is away and the sink is in use: nobody else may touch it
   bool is_client_gone = false;   // flush() said so: nothing more is wanted
+  bool is_cut = false;           // memory ran out in write(): what is queued has no right end
   bool has_failed_late = false;  // start_response(…, exc_info) came after the head was sent
 
   // Gives what is queued to the kernel, without the GIL. False: the client is gone. What the sink has let go of is

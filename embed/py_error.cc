@@ -7,6 +7,10 @@
 namespace stint::embed {
 namespace {
 
+// What an application raises may be of any size; these are for a log.
+constexpr std::size_t longest_summary = 4 * 1024;
+constexpr std::size_t longest_traceback = 64 * 1024;
+
 struct Raised {
   PyRef type;
   PyRef value;
@@ -52,9 +56,12 @@ std::string summary_of(const Gil& gil, const Raised& raised) {
     PyErr_Clear();
     return summary + ": <its str() raised>";
   }
-  std::string message = utf8(gil, text.get());
+  PyRef start = PyRef::steal(PyUnicode_Substring(text.get(), 0, longest_summary));
+  if (!start) PyErr_Clear();
+  std::string message = start ? utf8(gil, start.get()) : std::string();
   if (auto end = message.find_first_of("\r\n"); end != std::string::npos) message.resize(end);
-  return message.empty() ? summary : summary + ": " + message;
+  if (!message.empty()) summary += ": " + message;
+  return std::string(beginning(summary, longest_summary));
 }
 
 // Empty when formatting fails (no memory left, a broken __str__ deep inside): the summary has to do then.
@@ -72,7 +79,7 @@ std::string traceback_of(const Gil& gil, const Raised& raised) {
     PyErr_Clear();
     return {};
   }
-  return utf8(gil, text.get());
+  return shortened(gil, text.get(), longest_traceback);
 }
 
 }  // namespace

@@ -5,16 +5,28 @@
 
 #include "stint/application.h"
 
+#include <new>
 #include <string>
 
 namespace stint::embed {
 
 struct PythonError {
-  std::string summary;    // one line: "ZeroDivisionError: division by zero"
-  std::string traceback;  // as Python prints it
+  std::string summary;    // one line: "ZeroDivisionError: division by zero"; 4 KiB at most
+  std::string traceback;  // as Python prints it; of one of more than 64 KiB the middle is left out
 
   [[nodiscard]] ApplicationFailure as_failure() && { return {std::move(summary), std::move(traceback)}; }
 };
+
+// The body of a function that CPython calls: no exception of C++ crosses into it, and memory that is short is Python's
+// MemoryError, as anywhere else.
+template <class Body>
+PyObject* or_memory_error(const Body& body) noexcept {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return PyErr_NoMemory();
+  }
+}
 
 // Takes the exception that is set and clears it. REQUIRES: one is set.
 PythonError take_python_error(const Gil& gil);

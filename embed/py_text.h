@@ -26,6 +26,13 @@ inline std::optional<std::string_view> latin1_bytes(const Gil&, PyObject* text) 
 // Any str as UTF-8; surrogates are escaped, so it never fails but for memory (then it is empty and no error is set).
 std::string utf8(const Gil& gil, PyObject* text);
 
+// As much of a UTF-8 text as has room in `limit` bytes; no character is cut.
+std::string_view beginning(std::string_view text, std::size_t limit);
+
+// utf8() of a text that may be of any size: beyond `limit` bytes its middle is left out, and a line says so instead.
+// It needs little more memory than that, and leaves no Python error.
+std::string shortened(const Gil& gil, PyObject* text, std::size_t limit);
+
 // A str from a path or other text of the operating system, as Python decodes those.
 inline PyRef os_text(const Gil&, const std::string& text) {
   return PyRef::steal(PyUnicode_DecodeFSDefaultAndSize(text.data(), static_cast<Py_ssize_t>(text.size())));

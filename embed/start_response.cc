@@ -2,6 +2,7 @@
 
 #include "embed/exchange_callable.h"
 #include "embed/field_list.h"
+#include "embed/py_error.h"
 #include "embed/py_text.h"
 #include "embed/released_objects.h"
 
@@ -18,7 +19,7 @@ PyTypeObject write_type = type_of_exchange_callable("stint.write");
 
 // write(bytes): the bytes are with the kernel when it returns. Unlike start_response it lets the GIL go while it uses
 // the sink, so it belongs to the thread of the call, which otherwise might use the sink at the same time.
-PyObject* call_write(PyObject* self, PyObject* const* args, std::size_t nargsf, PyObject* keywords) noexcept {
+PyObject* write(PyObject* self, PyObject* const* args, std::size_t nargsf, PyObject* keywords) {
   const Gil gil = gil_of_caller();
   if (PyVectorcall_NARGS(nargsf) != 1 || (keywords != nullptr && PyTuple_GET_SIZE(keywords) != 0)) {
     PyErr_SetString(PyExc_TypeError, "write() takes one argument, bytes");
@@ -34,15 +35,22 @@ PyObject* call_write(PyObject* self, PyObject* const* args, std::size_t nargsf, 
     PyErr_Format(PyExc_RuntimeError, "%s() called from another thread than its request's", Py_TYPE(self)->tp_name);
     return nullptr;
   }
+  if (exchange->is_cut) return PyErr_NoMemory();
   if (!exchange->is_client_gone && PyBytes_GET_SIZE(args[0]) > 0) {
+    exchange->is_cut = true;  // until it is all there: memory may run out in the middle of a chunk
     exchange->sink.write(chunk_of(gil, args[0]));
     exchange->flush(gil);
+    exchange->is_cut = false;
   }
   if (exchange->is_client_gone) {
     PyErr_SetString(PyExc_BrokenPipeError, "the client has closed the connection");
     return nullptr;
   }
   Py_RETURN_NONE;
+}
+
+PyObject* call_write(PyObject* self, PyObject* const* args, std::size_t nargsf, PyObject* keywords) noexcept {
+  return or_memory_error([&] { return write(self, args, nargsf, keywords); });
 }
 
 std::optional<std::uint64_t> declared_length(const std::vector<HeaderField>& fields) {
@@ -96,7 +104,7 @@ bool read_arguments(PyObject* const* args, Py_ssize_t count, PyObject* keywords,
 }
 
 // start_response(status, headers, exc_info=None) -> write
-PyObject* call_start_response(PyObject* self, PyObject* const* args, std::size_t nargsf, PyObject* keywords) noexcept {
+PyObject* start(PyObject* self, PyObject* const* args, std::size_t nargsf, PyObject* keywords) {
   const Gil gil = gil_of_caller();
   PyObject* values[3] = {};
   if (!read_arguments(args, PyVectorcall_NARGS(nargsf), keywords, values)) return nullptr;
@@ -141,6 +149,10 @@ PyObject* call_start_response(PyObject* self, PyObject* const* args, std::size_t
   if (write == nullptr) write = make_exchange_callable(write_type, call_write, exchange);
   Py_XINCREF(write);
   return write;
+}
+
+PyObject* call_start_response(PyObject* self, PyObject* const* args, std::size_t nargsf, PyObject* keywords) noexcept {
+  return or_memory_error([&] { return start(self, args, nargsf, keywords); });
 }
 
 }  // namespace

@@ -9,6 +9,8 @@
 #include "embed/response_iterable.h"
 #include "embed/start_response.h"
 
+#include <new>
+
 namespace stint::embed {
 namespace {
 
@@ -55,6 +57,8 @@ class Logged {
   const Gil& gil_;
   PyObject* errors_;
 };
+
+ApplicationFailure out_of_memory() { return {"MemoryError", ""}; }  // short enough to need none
 
 }  // namespace
 
@@ -112,6 +116,15 @@ WsgiApplication::~WsgiApplication() {
 
 std::optional<ApplicationFailure> WsgiApplication::call(const Request& request, ResponseSink& sink) noexcept {
   const Gil gil = acquire_gil();
+  try {
+    return call_with_gil(gil, request, sink);
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
+  }
+}
+
+std::optional<ApplicationFailure> WsgiApplication::call_with_gil(const Gil& gil, const Request& request,
+                                                                 ResponseSink& sink) {
   drop_released(gil);
   const ScratchLoan scratch(gil, free_scratch_);
   Exchange exchange{.sink = sink, .is_head_request = request.method == "HEAD", .fields = scratch->fields};
@@ -145,7 +158,12 @@ std::optional<ApplicationFailure> WsgiApplication::call_in_context(const Gil& gi
   leave_if_forked(gil, exchange.forks_before);
   if (!iterable) return take_failure(gil, exchange);
 
-  auto failure = send_body(gil, exchange, iterable.get());
+  std::optional<ApplicationFailure> failure;
+  try {
+    failure = send_body(gil, exchange, iterable.get());
+  } catch (const std::bad_alloc&) {  // close() is owed all the same
+    failure = out_of_memory();
+  }
   interruptible.end();  // close() is what it would ask for
   auto close_failure = close_iterable(gil, exchange, iterable.get());
   // What close() raises concerns the application alone: its answer is whole, or has failed by itself.
@@ -153,6 +171,7 @@ std::optional<ApplicationFailure> WsgiApplication::call_in_context(const Gil& gi
   if (!failure && exchange.has_failed_late) {
     failure = ApplicationFailure{"start_response was called with exc_info after the answer had begun", ""};
   }
+  if (!failure && exchange.is_cut) failure = out_of_memory();
   return failure;
 }
 

@@ -37,6 +37,7 @@ class WsgiApplication final : public Application {
   };
   class ScratchLoan;
 
+  std::optional<ApplicationFailure> call_with_gil(const Gil& gil, const Request& request, ResponseSink& sink);
   std::optional<ApplicationFailure> call_in_context(const Gil& gil, const Request& request, Exchange& exchange,
                                                     EarlyHints& early_hints);
   void log_close_failure(const Gil& gil, PyObject* request_id, const ApplicationFailure& failure);

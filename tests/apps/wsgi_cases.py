@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import resource
 import sys
 import tempfile
 import threading
@@ -415,6 +416,7 @@ EXCEPTIONS = {
     "generator": GeneratorExit(),
     "base": BaseException("base"),
     "lines": ValueError("first\nsecond"),
+    "long": ValueError("\u20ac" * (10 << 20) + "\nthe end"),
     "wide": ValueError("\u20ac \udc80"),
 }
 
@@ -532,6 +534,22 @@ def errors_written(environ, start_response):
     errors.write("left over")
     start_response("200 OK", TEXT)
     return [b"ok"]
+
+
+def errors_huge(environ, start_response):
+    """Each as large as all the memory that there is room for beside it: a limit stands for a machine that has no more."""
+    text = "x" * (64 << 20)
+    lines = ["\u20ac" * (16 << 20), "\n"]
+    with open("/proc/self/statm") as file:
+        size = int(file.read().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (size + (80 << 20), before[1]))
+    try:
+        said = [environ["wsgi.errors"].write(text), environ["wsgi.errors"].writelines(lines)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    start_response("200 OK", TEXT)
+    return [repr(said).encode()]
 
 
 class WritesAtItsEnd(list):

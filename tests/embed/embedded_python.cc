@@ -5,12 +5,18 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+
 namespace stint::test {
 
 void FakeLog::write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields,
                     std::string_view detail) {
   if (during_write) during_write();
   std::lock_guard lock(mutex_);
+  for (const LogField& field : fields) {
+    if (field.name == "text") longest_text = std::max(longest_text, field.value.size());
+  }
+  if (!keeps_lines) return;
   Line line{level, std::string(message), {}, std::string(detail)};
   for (const LogField& field : fields) line.fields.emplace(field.name, field.value);
   lines_.push_back(std::move(line));

@@ -30,6 +30,8 @@ class FakeLog final : public Log {
   std::vector<Line> lines() const;
   std::string texts() const;  // field "text" of all lines, joined by "|"
 
+  bool keeps_lines = true;  // else only the length of the longest "text"
+  std::size_t longest_text = 0;
   std::function<void()> during_write;  // in the thread that writes; not while two may do so
 
  private:

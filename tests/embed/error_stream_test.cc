@@ -66,3 +66,20 @@ TEST_CASE("other threads run while the log is slow to take what a call has left 
   REQUIRE(lines.size() == before + 1);
   CHECK(lines.back().fields["text"] == (way == "raise" ? "left over" : "left over, and more"));
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // a sanitizer maps tebibytes
+TEST_CASE("a text as large as the memory goes to the log in pieces, and does not end the process") {
+  auto application = python().load("errors_huge");
+  REQUIRE(application);
+  python().log.keeps_lines = false;
+  python().log.longest_text = 0;
+  FakeSink sink;
+  auto failure = call(*application, "", sink);
+  python().log.keeps_lines = true;
+  INFO((failure ? failure->traceback : ""));
+  REQUIRE(!failure);
+  CHECK(sink.body == "[67108864, None]");
+  CHECK(python().log.longest_text <= 64 * 1024);
+  CHECK(python().log.longest_text > 60 * 1024);
+}
+#endif

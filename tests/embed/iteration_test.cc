@@ -185,3 +185,19 @@ TEST_CASE("what the sink has let go of is gone before the next item is asked for
     CHECK(body_of("pieces_alive") == "[0, 0, 0, 0]");
   }
 }
+
+TEST_CASE("what is said of an exception of any size has room in a log") {
+  auto application = load("raises");
+  FakeSink sink;
+  auto failure = call(*application, "long", sink);
+  REQUIRE(failure);
+  CHECK(failure->summary.size() <= 4 * 1024);
+  CHECK(failure->summary.size() > 4 * 1000);
+  CHECK(failure->summary.starts_with("ValueError: \xe2\x82\xac"));
+  CHECK(failure->summary.ends_with("\xe2\x82\xac"));  // no half of one
+  CHECK(failure->traceback.size() <= 65 * 1024);
+  CHECK(failure->traceback.size() > 60 * 1024);
+  CHECK(failure->traceback.starts_with("Traceback (most recent call last)"));
+  CHECK(failure->traceback.ends_with("\nthe end\n"));
+  CHECK_THAT(failure->traceback, ContainsSubstring("characters is left out"));
+}

@@ -7,6 +7,7 @@
 #include "embed/input_stream.h"
 #include "embed/py_error.h"
 #include "embed/py_text.h"
+#include "embed/standard_streams.h"
 #include "embed/start_response.h"
 
 #include <unistd.h>
@@ -74,6 +75,7 @@ Result<void> ready(const Gil& gil, const std::string& directory) {
       !ready_file_wrapper_type(gil) || !ready_early_hints_type(gil)) {
     return python_error(gil, "make the types of WSGI");
   }
+  if (!ready_standard_streams(gil)) return python_error(gil, "make sys.stdout and sys.stderr");
   return {};
 }
 

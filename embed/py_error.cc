@@ -89,6 +89,27 @@ PythonError take_python_error(const Gil& gil) {
   return {summary_of(gil, raised), traceback_of(gil, raised)};
 }
 
+int os_error_number(const Gil&) {
+  if (PyErr_ExceptionMatches(PyExc_OSError) == 0) return 0;
+#if PY_VERSION_HEX >= 0x030c0000
+  PyRef value = PyRef::steal(PyErr_GetRaisedException());
+#else
+  PyObject *t = nullptr, *v = nullptr, *tb = nullptr;
+  PyErr_Fetch(&t, &v, &tb);
+  PyErr_NormalizeException(&t, &v, &tb);
+  PyRef value = PyRef::borrow(v);
+#endif
+  PyRef number = PyRef::steal(PyObject_GetAttrString(value.get(), "errno"));
+  const long error = number && PyLong_Check(number.get()) ? PyLong_AsLong(number.get()) : 0;
+  PyErr_Clear();
+#if PY_VERSION_HEX >= 0x030c0000
+  PyErr_SetRaisedException(value.release());
+#else
+  PyErr_Restore(t, v, tb);
+#endif
+  return static_cast<int>(error);
+}
+
 int take_exit_status(const Gil& gil) {
   if (PyErr_ExceptionMatches(PyExc_SystemExit) == 0) {
     PythonError error = take_python_error(gil);

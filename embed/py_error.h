@@ -31,6 +31,9 @@ PyObject* or_memory_error(const Body& body) noexcept {
 // Takes the exception that is set and clears it. REQUIRES: one is set.
 PythonError take_python_error(const Gil& gil);
 
+// The errno of the OSError that is set, which stays; 0 when it is another exception, or has none. REQUIRES: one is set.
+int os_error_number(const Gil& gil);
+
 // What exit status SystemExit asks for; takes the exception. Other exceptions: printed to stderr, status 1.
 // REQUIRES: one is set.
 int take_exit_status(const Gil& gil);

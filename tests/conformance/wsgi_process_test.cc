@@ -125,7 +125,18 @@ TEST_CASE("WSGI 58: writing where nobody reads does not raise", "[conformance]")
   WsgiServer server(plain_or_validated());
   CHECK(server.text("/errors_of_closed_stderr") == "no error");
   CHECK(eventually([&] { return server.log_count("and this is heard again") == 1; }));
+  CHECK(server.log_count("and so is this") == 1);
+  CHECK(count_of(server.log() + server.output(), "and that, too") == 1);
+  CHECK(count_of(server.log() + server.output(), "nor this") == 0);
   CHECK(server.text("/hello") == "hello\n");
+  server.expect_clean_exit();
+}
+
+TEST_CASE("WSGI 58: sys.stdout and sys.stderr are what they are in any Python", "[conformance]") {
+  WsgiServer server(plain_or_validated());
+  CHECK(server.text("/standard_streams") ==
+        "(True, True, ('TextIOWrapper', 1, 1, False, '<stdout>', 'w', b'x', 'backslashreplace', True, 2, True), "
+        "('TextIOWrapper', 2, 2, False, '<stderr>', 'w', b'x', 'backslashreplace', True, 2, True))");
   server.expect_clean_exit();
 }
 

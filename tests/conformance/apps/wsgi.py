@@ -489,20 +489,40 @@ def prints(environ, start_response):
 
 @case
 def errors_of_closed_stderr(environ, start_response):
-    """Standard error leads to a pipe that nobody reads."""
+    """Standard output and standard error lead to a pipe that nobody reads."""
     read_end, write_end = os.pipe()
-    kept = os.dup(2)
-    os.dup2(write_end, 2)
+    kept = {file: os.dup(file) for file in (1, 2)}
+    for file in kept:
+        os.dup2(write_end, file)
     os.close(read_end)
     os.close(write_end)
     try:
         environ["wsgi.errors"].write("nobody hears this\n")
         environ["wsgi.errors"].flush()
+        print("nor this", file=sys.stderr)
+        print("nor this", flush=True)
+        sys.stdout.buffer.write(b"nor this\n")
+        sys.stderr.writelines(["nor", "this\n"])
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        for file, copy in kept.items():
+            os.dup2(copy, file)
+            os.close(copy)
     environ["wsgi.errors"].write("and this is heard again\n")
+    print("and so is this", file=sys.stderr)
+    print("and that, too")
     return answer(start_response, "no error")
+
+
+@case
+def standard_streams(environ, start_response):
+    """What programs ask of them."""
+    facts = []
+    for stream, file in ((sys.stdout, 1), (sys.stderr, 2)):
+        stream.reconfigure(errors="backslashreplace")
+        facts.append((type(stream).__name__, stream.fileno(), stream.buffer.fileno(), stream.isatty(), stream.name,
+                      stream.mode, "x".encode(stream.encoding), stream.errors, stream.write_through,
+                      stream.write("\u20ac\n"), isinstance(stream.buffer, io.FileIO)))
+    return answer(start_response, repr((sys.stdout is sys.__stdout__, sys.stderr is sys.__stderr__, *facts)))
 
 
 @case

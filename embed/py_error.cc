@@ -123,7 +123,15 @@ int take_exit_status(const Gil& gil) {
     PyErr_Clear();
     return 0;
   }
-  if (!PyLong_Check(code.get())) return 1;
+  if (!PyLong_Check(code.get())) {  // a message
+    PyRef out = PyRef::borrow(PySys_GetObject("stderr"));
+    const bool is_there = out && out.get() != Py_None;
+    if (is_there &&
+        (PyFile_WriteObject(code.get(), out.get(), Py_PRINT_RAW) != 0 || PyFile_WriteString("\n", out.get()) != 0)) {
+      PyErr_Clear();
+    }
+    return 1;
+  }
   int overflow = 0;
   return static_cast<int>(PyLong_AsLongAndOverflow(code.get(), &overflow) & 0xff);
 }

@@ -34,7 +34,8 @@ PythonError take_python_error(const Gil& gil);
 // The errno of the OSError that is set, which stays; 0 when it is another exception, or has none. REQUIRES: one is set.
 int os_error_number(const Gil& gil);
 
-// What exit status SystemExit asks for; takes the exception. Other exceptions: printed to stderr, status 1.
+// What exit status SystemExit asks for; takes the exception. As Python does: what is no number is printed to stderr,
+// status 1; so are other exceptions.
 // REQUIRES: one is set.
 int take_exit_status(const Gil& gil);
 

@@ -623,6 +623,9 @@ def forks(environ, start_response):
             raise RuntimeError("in the child")
         if way == "exit":
             sys.exit(7)
+        if way == "message":
+            os.dup2(write_end, 2)
+            sys.exit("nothing to do")
         if way == "write":
             write(b"child")
         return [b"child"]

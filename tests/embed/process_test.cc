@@ -11,6 +11,7 @@ TEST_CASE("a child that the application forks ends without touching the answer (
   for (const auto& [way, status] : cases) {
     CHECK(body_of("forks", way) == std::string("(b'printed by the child\\n', ") + status + ")");
   }
+  CHECK(body_of("forks", "message") == "(b'printed by the child\\nnothing to do\\n', 1)");
   CHECK(body_of("forks_in_the_iterable") == "parent 0");
 }
 

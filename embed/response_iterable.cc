@@ -54,7 +54,11 @@ std::optional<ApplicationFailure> send_items(const Gil& gil, Exchange& exchange,
     if (!item) break;
     if (!PyBytes_Check(item.get())) return wrong_item(item.get());
     if (exchange.is_client_gone) return std::nullopt;  // write() found out
-    if (PyBytes_GET_SIZE(item.get()) == 0) continue;
+    if (PyBytes_GET_SIZE(item.get()) == 0) {           // nothing yet (PEP 3333): perhaps nobody waits any more
+      exchange.is_client_gone = exchange.sink.is_client_gone();
+      if (exchange.is_client_gone) return std::nullopt;
+      continue;
+    }
     if (!exchange.sink.has_head()) return no_start_response();
     exchange.sink.write(chunk_of(gil, item.get()));
     // Complete: nothing more is wanted, and the worker sends it together with the end of the answer.

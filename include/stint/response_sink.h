@@ -54,6 +54,8 @@ class ResponseSink {
   // True when the declared Content-Length has been reached, or the answer has no body at all (HEAD, 204, 304):
   // asking the application for more would be waste.
   virtual bool is_complete() const = 0;
+  // True when the client is known to be gone, for an application that has nothing to flush yet. Waits for nobody.
+  virtual bool is_client_gone() const = 0;
 
   // Gives what is queued to the kernel, and waits while more is queued than may be: a slow client pauses its
   // application here, and only here. Call it without the GIL. Error: the client is gone; no more calls are wanted.

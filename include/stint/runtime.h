@@ -91,7 +91,7 @@ struct RuntimeModule {
 };
 
 // Raised whenever a type that crosses dlopen changes.
-inline constexpr unsigned runtime_interface = 4;
+inline constexpr unsigned runtime_interface = 5;
 
 using RuntimeEntry = const RuntimeModule* (*)();
 inline constexpr const char* runtime_entry_symbol = "stint_embed_entry";

@@ -729,7 +729,8 @@ Connection::RunningRequest Connection::running_request() const {
 // By whichever thread leads. The writer and what it has queued are the call's: what they hold is lost with it.
 void Connection::time_out() {
   STINT_ASSERT(state_ == State::calling && !has_timed_out_);
-  is_gone_ = has_timed_out_ = true;
+  has_timed_out_ = true;
+  is_gone_ = true;
   services_.page.count_request();
   services_.page.count_server_error();
   services_.page.count_request_timeout();

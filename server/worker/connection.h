@@ -32,6 +32,7 @@
 #include "server/worker/shared_slot.h"
 #include "stint/unique_fd.h"
 
+#include <atomic>
 #include <chrono>
 #include <ctime>
 #include <string>
@@ -127,6 +128,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   void count_request();
   void finish_request();  // all of it is with the kernel
   Result<void> wait_until_sent() override;
+  bool is_client_gone() const override { return is_gone_; }
   bool is_draining() override;
   void send_interim(std::string_view answer) override;
   // Of the answer that is done, or given up.
@@ -175,11 +177,12 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   TimePoint lingers_until_{};
   std::uint32_t recent_ = 0;  // requests answered in `period_`
   std::uint32_t period_ = 0;
-  std::uint32_t attempts_ = 0;     // workers that died while they were at the request at work
-  bool is_refused_ = false;        // the answer under way is a refusal: close after it
-  bool has_head_ = false;          // parser_.head() is of the request at work
-  bool awaits_room_ = false;       // the call waits until its client has read: the loop sends what is queued
-  bool is_gone_ = false;           // nothing more is sent: the client has left, or reads too slowly
+  std::uint32_t attempts_ = 0;  // workers that died while they were at the request at work
+  bool is_refused_ = false;     // the answer under way is a refusal: close after it
+  bool has_head_ = false;       // parser_.head() is of the request at work
+  bool awaits_room_ = false;    // the call waits until its client has read: the loop sends what is queued
+  // Nothing more is sent: the client has left, or reads too slowly. Written with the lease; its call looks without.
+  std::atomic<bool> is_gone_ = false;
   bool has_left_ = false;          // the former
   bool has_timed_out_ = false;     // its client has been answered without the call, which still runs
   bool is_awaiting_last_ = false;  // the deadline is that for the last bytes of an answer that the kernel has whole

@@ -16,6 +16,7 @@ namespace stint::worker {
 class ResponseHost {
  public:
   virtual Result<void> wait_until_sent() = 0;              // until the queue is with the kernel
+  virtual bool is_client_gone() const = 0;                 // as far as it is known
   virtual bool is_draining() = 0;                          // the worker retires: announce the close
   virtual void send_interim(std::string_view answer) = 0;  // 1xx, before anything is queued; without waiting
 
@@ -41,6 +42,7 @@ class ResponseWriter final : public ResponseSink {
   void write(const BodyChunk& chunk) override;
   void write_file(UniqueFd file, std::uint64_t offset, std::uint64_t length) override;
   bool is_complete() const override;
+  bool is_client_gone() const override { return host_.is_client_gone(); }
   Result<void> flush() override { return host_.wait_until_sent(); }
 
   // An answer of the server itself: replaces a head not yet sent. Body: one line of text, of the status alone.

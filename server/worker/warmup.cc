@@ -23,6 +23,7 @@ class StatusSink final : public ResponseSink {
   void write(const BodyChunk&) override { has_sent_head_ = true; }
   void write_file(UniqueFd, std::uint64_t, std::uint64_t) override { has_sent_head_ = true; }
   bool is_complete() const override { return false; }  // the whole body is made, as for a client
+  bool is_client_gone() const override { return false; }
   Result<void> flush() override { return {}; }
   const http::ResponseHead& head() const { return head_; }
 

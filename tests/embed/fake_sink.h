@@ -21,6 +21,7 @@ class FakeSink final : public ResponseSink {
 
   std::string method = "GET";
   bool keeps_chunks = false;           // as the worker does with what it cannot send at once
+  bool is_gone = false;                // the client, as far as it is known without a flush
   int flushes_until_gone = -1;         // the client goes away at this flush; -1: never
   std::function<void()> during_flush;  // runs without the GIL
 
@@ -65,6 +66,7 @@ class FakeSink final : public ResponseSink {
     }
     return {};
   }
+  bool is_client_gone() const override { return is_gone; }
   bool has_head() const override { return has_head_; }
   bool has_sent_head() const override { return has_sent_head_; }
   void set_length(std::uint64_t known) override {

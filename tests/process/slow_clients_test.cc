@@ -202,6 +202,19 @@ TEST_CASE("each piece is with the client before the next is asked for", "[proces
   server.expect_clean_exit();
 }
 
+TEST_CASE("an iterable that has nothing yet is closed when its client has gone", "[process]") {
+  ServerProcess server({});
+  server.wait_until_ready();
+  const std::string running = server.folder().file("running"), closed = server.folder().file("closed");
+  HttpClient client(server.address());
+  client.send("GET /nothing-yet?running=" + running + "&closed=" + closed + " HTTP/1.1\r\nHost: a\r\n\r\n");
+  REQUIRE(eventually([&] { return std::filesystem::exists(running); }));
+  client.reset();
+  CHECK(eventually([&] { return std::filesystem::exists(closed); }));
+  CHECK(fetch(server.address(), "/").status == 200);
+  server.expect_clean_exit();
+}
+
 TEST_CASE("a body that is sent slowly holds nobody", "[process]") {
   ServerProcess server({});
   server.wait_until_ready();

@@ -284,6 +284,19 @@ def stepwise(until):
     yield b"second\n"
 
 
+def nothing_yet(running, closed):
+    """Never has anything to say; `closed` is made when it is closed."""
+    try:
+        with open(running, "w"):
+            pass
+        while True:
+            yield b""
+            time.sleep(0.01)
+    finally:
+        with open(closed, "w"):
+            pass
+
+
 def trickle(until):
     """A part every fifth of a second, until the file `until` is there."""
     while not os.path.exists(until):
@@ -336,6 +349,9 @@ def application(environ, start_response):
     if path == "/stepwise":
         start_response("200 OK", head)
         return stepwise(query["until"])
+    if path == "/nothing-yet":
+        start_response("200 OK", head)
+        return nothing_yet(query["running"], query["closed"])
     if path == "/trickle":
         start_response("200 OK", head)
         return trickle(query["until"])

@@ -19,6 +19,7 @@ namespace {
 struct Bench : ResponseHost {
   Bench() : writer(queue, *this) {}
   stint::Result<void> wait_until_sent() override { return {}; }
+  bool is_client_gone() const override { return false; }
   bool is_draining() override { return drains; }
   void send_interim(std::string_view answer) override { interim += answer; }
   std::string sent() {

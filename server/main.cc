@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -412,6 +413,8 @@ struct Run {
 }  // namespace stint
 
 int main(int argc, char** argv, char** environment) {
+  // Whoever started us may have left it ignored, and then the kernel would reap our children.
+  std::signal(SIGCHLD, SIG_DFL);
   const std::string name = argv[0];
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   ::setproctitle_init(argc, argv, environment);

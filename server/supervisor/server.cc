@@ -40,8 +40,6 @@ Supervisor::Server::Server(const Settings& settings, std::string settings_toml,
 int Supervisor::Server::run() {
   // A log that is a pipe may lose its reader; that is no reason to stop serving.
   std::signal(SIGPIPE, SIG_IGN);
-  // Whoever started us may have left it ignored, and then the kernel would reap our children.
-  std::signal(SIGCHLD, SIG_DFL);
   for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU}) signals_.add(number);
   control::hear_signals();
   auto* const start = std::get_if<FreshStart>(&beginning_);

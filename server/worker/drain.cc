@@ -15,8 +15,10 @@ constexpr std::chrono::seconds turns_time{1};
 void Drain::begin(bool is_stopping, bool takes_waiting) {
   const bool is_first = !services_.is_draining;
   if (is_first) {
+    const bool may_have_been_woken = acceptor_.is_open();
     acceptor_.close();
-    if (!is_stopping) acceptor_.take_from_listeners(takes_waiting ? Acceptor::everything : 1);
+    if (!is_stopping && (takes_waiting || may_have_been_woken))
+      acceptor_.take_from_listeners(takes_waiting ? Acceptor::everything : 1);
     // From here on nothing new enters; only what has begun or waits remains.
     services_.is_draining = true;
     limit_.arm(*this, services_.loop.now());

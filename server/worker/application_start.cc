@@ -8,22 +8,12 @@
 
 namespace stint::worker {
 
-namespace {
-
-Result<void> limit_start(KillTimer& limit, std::chrono::milliseconds startup_timeout) {
-  if (startup_timeout.count() == 0) return {};
-  return limit.arm(startup_timeout + supervisor_first);
-}
-
-}  // namespace
-
 std::optional<LoadFailure> start_application(const Settings& settings, const RuntimeStarter& start_runtime, Log& log,
                                              const std::function<void()>& on_imported, std::vector<StartStep>& steps,
                                              StartedApplication& started) {
   KillTimer limit;
-  if (const auto limited = limit_start(limit, settings.app.workers.startup_timeout); !limited.has_value()) {
-    log.warning("no limit of its own", {{"error", limited.error().text()}, {"next", "starting with the supervisor's"}});
-  }
+  if (const Duration most = settings.app.workers.startup_timeout; most.count() > 0)
+    limit.arm_behind_supervisor(most, log);
   if (std::optional<LoadFailure> failure = start_runtime(steps, started.runtime)) return failure;
   LoadFailure failure;
   started.application = started.runtime.runtime->load(steps, failure);

@@ -22,7 +22,7 @@ void Drain::begin(bool is_stopping, bool takes_waiting) {
     // From here on nothing new enters; only what has begun or waits remains.
     services_.is_draining = true;
     limit_.arm(*this, services_.loop.now());
-    limit_process();
+    last_limit_.arm_behind_supervisor(limit_.length() + exit_handlers_time, services_.log);
     if (!is_stopping) acceptor_.stop();
   }
   if (!is_stopping) return hand_over_all();
@@ -49,13 +49,6 @@ void Drain::end_turns() {
   is_taking_ = false;
   turn_.disarm();
   acceptor_.stop();
-}
-
-void Drain::limit_process() {
-  const Result<void> limited = last_limit_.arm(timeout_ + exit_handlers_time + supervisor_first);
-  if (limited.has_value()) return;
-  services_.log.warning("no limit of its own",
-                        {{"error", limited.error().text()}, {"next", "draining with the supervisor's"}});
 }
 
 bool Drain::waits_for_lost_calls() const {

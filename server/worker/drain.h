@@ -19,11 +19,7 @@ class Drain final : private Timed {
  public:
   // `waits_for_timed_out`: for the calls too that have been answered without.
   Drain(ConnectionServices& services, Acceptor& acceptor, std::chrono::milliseconds timeout, bool waits_for_timed_out)
-      : services_(services),
-        acceptor_(acceptor),
-        waits_for_timed_out_(waits_for_timed_out),
-        timeout_(timeout),
-        limit_(timeout) {
+      : services_(services), acceptor_(acceptor), waits_for_timed_out_(waits_for_timed_out), limit_(timeout) {
     services_.loop.add(limit_);
     services_.loop.add(retrying_);
     services_.loop.add(taking_turns_);
@@ -54,7 +50,6 @@ class Drain final : private Timed {
   };
 
   void on_deadline() override;
-  void limit_process();
   void take_turn();
   void end_turns();
   void hand_over_all();
@@ -62,7 +57,6 @@ class Drain final : private Timed {
   ConnectionServices& services_;
   Acceptor& acceptor_;
   const bool waits_for_timed_out_;
-  const std::chrono::milliseconds timeout_;
   DeadlineList limit_;
   DeadlineList retrying_{std::chrono::milliseconds(5)};
   Retry retry_{*this};

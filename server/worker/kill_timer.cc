@@ -6,6 +6,11 @@
 
 namespace stint::worker {
 
+namespace {
+// How much later than the supervisor a process ends itself.
+constexpr std::chrono::milliseconds supervisor_first{5'000};
+}  // namespace
+
 Result<void> KillTimer::arm(std::chrono::milliseconds limit) {
   STINT_ASSERT(!timer_ && limit.count() > 0);
   sigevent kill{};
@@ -20,6 +25,12 @@ Result<void> KillTimer::arm(std::chrono::milliseconds limit) {
   once.it_value.tv_nsec = std::chrono::nanoseconds(limit - seconds).count();
   if (::timer_settime(timer, 0, &once, nullptr) != 0) return system_error("limit this process by a timer");
   return {};
+}
+
+void KillTimer::arm_behind_supervisor(std::chrono::milliseconds its_limit, Log& log) {
+  const Result<void> armed = arm(its_limit + supervisor_first);
+  if (armed.has_value()) return;
+  log.warning("no limit of its own", {{"error", armed.error().text()}, {"next", "going on with the supervisor's"}});
 }
 
 void KillTimer::disarm() {

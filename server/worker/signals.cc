@@ -58,9 +58,7 @@ Result<void> pass_over_signals() {
 }
 
 void forget_signals() {
-  struct sigaction action{};
-  action.sa_handler = SIG_DFL;
-  for (const int number : {SIGTERM, SIGINT}) ::sigaction(number, &action, nullptr);
+  static_cast<void>(handle({SIGTERM, SIGINT}, SIG_DFL));  // fails for other numbers only
   ::close(signal_event);
 }
 

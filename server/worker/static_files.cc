@@ -152,6 +152,22 @@ void send(FoundFile found, std::string_view name, const Request& request, Wrappi
     writer.write_file(std::move(found.file), decision.offset, decision.length);
 }
 
+// The file's answer, or why there is none.
+void send_below(const std::string& root, const std::string& name, const Request& request, Wrapping wrapping,
+                ResponseWriter& writer, Log& log) {
+  Result<FoundFile> found = find_below(root, name);
+  if (found.has_value()) return send(std::move(*found), name, request, std::move(wrapping), writer);
+  const int error = found.error().code.value();
+  const int status = status_of(error);
+  if (!means_none(error)) {
+    log.error("file not sent", {{"error", found.error().text()},
+                                {"target", request.target},
+                                {"request", request.id},
+                                {"next", std::to_string(status) + " to the client"}});
+  }
+  writer.answer(status);
+}
+
 // What the application's fields say about a body that is not sent.
 bool is_about_the_body(std::string_view name) {
   for (const std::string_view other : {"content-length", "content-range", "accept-ranges", "etag", "last-modified"}) {
@@ -180,20 +196,7 @@ void StaticFiles::answer_from(const std::string& root, const std::string& name, 
     const HeaderField allow{"Allow", "GET, HEAD"};
     return writer.answer(405, {&allow, 1});
   }
-  Result<FoundFile> found = find_below(root, name);
-  if (!found.has_value()) return answer_failure(found.error(), request, writer);
-  send(std::move(*found), name, request, {}, writer);
-}
-
-void StaticFiles::answer_failure(const Error& error, const Request& request, ResponseWriter& writer) const {
-  const int status = status_of(error.code.value());
-  if (!means_none(error.code.value())) {
-    log_.error("file not sent", {{"error", error.text()},
-                                 {"target", request.target},
-                                 {"request", request.id},
-                                 {"next", std::to_string(status) + " to the client"}});
-  }
-  writer.answer(status);
+  send_below(root, name, request, {}, writer, log_);
 }
 
 bool StaticFiles::takes_named_files(const std::vector<StaticSettings>& roots) {
@@ -230,12 +233,7 @@ Result<void> StaticFiles::answer_named(const Request& request, ResponseWriter& w
     wrapping.has_type = wrapping.has_type || http::equals_ignoring_case(field.name, "content-type");
     wrapping.fields.push_back(field);
   }
-  Result<FoundFile> found = find_below(place.root->root, place.name);
-  if (found.has_value()) {
-    send(std::move(*found), place.name, request, std::move(wrapping), writer);
-  } else {
-    answer_failure(found.error(), request, writer);
-  }
+  send_below(place.root->root, place.name, request, std::move(wrapping), writer, log_);
   return {};
 }
 

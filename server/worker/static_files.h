@@ -40,7 +40,6 @@ class StaticFiles {
   Place place_of(const http::NamedFile& file) const;
   void answer_from(const std::string& root, const std::string& name, const Request& request,
                    ResponseWriter& writer) const;
-  void answer_failure(const Error& error, const Request& request, ResponseWriter& writer) const;
 
   const std::vector<StaticSettings>& roots_;
   Log& log_;

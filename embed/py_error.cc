@@ -3,6 +3,7 @@
 #include "embed/py_text.h"
 
 #include <cstdio>
+#include <utility>
 
 namespace stint::embed {
 namespace {
@@ -33,6 +34,15 @@ Raised take_raised(const Gil&) {
 #endif
   if (!traceback) traceback = PyRef::borrow(Py_None);
   return {std::move(type), std::move(value), std::move(traceback)};
+}
+
+void restore(const Gil&, Raised raised) {
+#if PY_VERSION_HEX >= 0x030c0000
+  PyErr_SetRaisedException(raised.value.release());
+#else
+  PyErr_Restore(raised.type.release(), raised.value.release(),
+                raised.traceback.get() == Py_None ? nullptr : raised.traceback.release());
+#endif
 }
 
 // "module.Name" as Python's own traceback names it.
@@ -89,24 +99,13 @@ PythonError take_python_error(const Gil& gil) {
   return {summary_of(gil, raised), traceback_of(gil, raised)};
 }
 
-int os_error_number(const Gil&) {
+int os_error_number(const Gil& gil) {
   if (PyErr_ExceptionMatches(PyExc_OSError) == 0) return 0;
-#if PY_VERSION_HEX >= 0x030c0000
-  PyRef value = PyRef::steal(PyErr_GetRaisedException());
-#else
-  PyObject *t = nullptr, *v = nullptr, *tb = nullptr;
-  PyErr_Fetch(&t, &v, &tb);
-  PyErr_NormalizeException(&t, &v, &tb);
-  PyRef value = PyRef::borrow(v);
-#endif
-  PyRef number = PyRef::steal(PyObject_GetAttrString(value.get(), "errno"));
+  Raised raised = take_raised(gil);
+  PyRef number = PyRef::steal(PyObject_GetAttrString(raised.value.get(), "errno"));
   const long error = number && PyLong_Check(number.get()) ? PyLong_AsLong(number.get()) : 0;
   PyErr_Clear();
-#if PY_VERSION_HEX >= 0x030c0000
-  PyErr_SetRaisedException(value.release());
-#else
-  PyErr_Restore(t, v, tb);
-#endif
+  restore(gil, std::move(raised));
   return static_cast<int>(error);
 }
 

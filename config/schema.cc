@@ -45,7 +45,8 @@ user. Root is no such user. The workers' HOME, USER, LOGNAME and SHELL are the u
 "": the user that started Stint.)"},
     {"app.group", Text{IN(app.group), TextRule::account}, R"("")", "", ChangeCost::new_generation,
      R"(Their group: a name or a number. Unix sockets that Stint listens on belong to it, so that the web server in front
-reaches them when it is a member; one that is open keeps its group until a restart. The user's other groups stay. "": the user's primary group.)"},
+reaches them when it is a member; one that is open keeps its group until a restart. The user's other groups stay.
+"": the user's primary group.)"},
     {"app.umask", Mask{IN(app.umask)}, R"("")", "", ChangeCost::new_generation,
      R"(What nobody else may do with the files that the workers make: "0027", no access for others and no writing for the
 group. "": as Stint was started.)"},

@@ -213,13 +213,22 @@ TEST_CASE("SIGHUP reloads, and the newest reload is the one that counts", "[proc
   site.server->expect_clean_exit();
 }
 
+const std::string with_new_socket = "listen = [\"127.0.0.1:0\", \"unix:new.sock\"]\n";
+
+// A reload with a listener more that does not come to its end. Returns the new socket's file.
+std::string begin_endless_reload(Site& site) {
+  std::string socket = site.server->folder().file("new.sock");
+  site.deploy(code(2, "import time; time.sleep(300)"));
+  site.write_settings(1, with_new_socket);
+  site.server->signal(SIGHUP);
+  REQUIRE(eventually([&] { return site.server->log_count("worker started") == 2; }));
+  REQUIRE(std::filesystem::exists(socket));
+  return socket;
+}
+
 TEST_CASE("a reload that supersedes another one takes its new listeners", "[process][reload]") {
   Site site(1);
-  const std::string socket = site.server->folder().file("new.sock");
-  site.deploy(code(2, "import time; time.sleep(300)"));
-  site.write_settings(1, "listen = [\"127.0.0.1:0\", \"unix:new.sock\"]\n");
-  site.server->signal(SIGHUP);
-  REQUIRE(eventually([&] { return std::filesystem::exists(socket); }));
+  const std::string socket = begin_endless_reload(site);
   site.deploy(code(3));
   const CommandResult reloaded = site.reload();
   INFO(reloaded.error << reloaded.output);
@@ -231,11 +240,7 @@ TEST_CASE("a reload that supersedes another one takes its new listeners", "[proc
 
 TEST_CASE("a reload that is refused ends the one before it, and nothing of either is left", "[process][reload]") {
   Site site(1);
-  const std::string socket = site.server->folder().file("new.sock");
-  site.deploy(code(2, "import time; time.sleep(300)"));
-  site.write_settings(1, "listen = [\"127.0.0.1:0\", \"unix:new.sock\"]\n");
-  site.server->signal(SIGHUP);
-  REQUIRE(eventually([&] { return site.server->log_count("worker started") == 2; }));
+  const std::string socket = begin_endless_reload(site);
   const std::string cannot_open = "listen = [\"127.0.0.1:0\", \"unix:new.sock\", \"unix:/nonexistent/a.sock\"]\n";
   site.write_settings(1, GENERATE_COPY(std::string("nonsense = 1\n"), cannot_open));
   const CommandResult refused = site.reload();
@@ -246,7 +251,7 @@ TEST_CASE("a reload that is refused ends the one before it, and nothing of eithe
   CHECK(eventually([&] { return site.server->workers().size() == 1; }));
 
   site.deploy(code(3));
-  site.write_settings(1, "listen = [\"127.0.0.1:0\", \"unix:new.sock\"]\n");
+  site.write_settings(1, with_new_socket);
   CHECK(site.reload().exit_code == 0);
   CHECK(fetch("unix:" + socket, "/").body == "3");
   CHECK(site.version() == "3");
@@ -257,7 +262,7 @@ TEST_CASE("a reload that fails leaves no listener behind", "[process][reload]") 
   Site site(1);
   const std::string socket = site.server->folder().file("new.sock");
   site.deploy("raise ValueError('broken')\n");
-  site.write_settings(1, "listen = [\"127.0.0.1:0\", \"unix:new.sock\"]\n");
+  site.write_settings(1, with_new_socket);
   CHECK(site.reload().exit_code == 1);
   CHECK_FALSE(std::filesystem::exists(socket));
   CHECK(site.version() == "1");

@@ -1,5 +1,7 @@
 #include "server/control/channel.h"
 
+#include "server/net/descriptor_passing.h"
+
 #include <sys/socket.h>
 
 #include <array>
@@ -8,24 +10,6 @@
 #include <string>
 
 namespace stint::control {
-
-namespace {
-
-constexpr std::size_t room_for_descriptors = CMSG_SPACE(sizeof(int) * Channel::most_descriptors);
-
-void own_descriptors(msghdr& header, std::vector<UniqueFd>& owned) {
-  for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr; item = CMSG_NXTHDR(&header, item)) {
-    if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int fd;
-      std::memcpy(&fd, CMSG_DATA(item) + i * sizeof fd, sizeof fd);
-      owned.emplace_back(fd);
-    }
-  }
-}
-
-}  // namespace
 
 Result<std::pair<Channel, Channel>> Channel::make_pair() {
   int ends[2];
@@ -42,25 +26,13 @@ Result<void> Channel::send(const Message& message) {
 }
 
 Result<void> Channel::send(const Message& message, std::span<const int> descriptors) {
+  if (descriptors.size() > net::most_descriptors)
+    return error_because("send a message: " + std::to_string(descriptors.size()) + " descriptors are more than the " +
+                         std::to_string(net::most_descriptors) + " that the kernel takes at once");
   std::string packet = encode(message);
   iovec part{packet.data(), packet.size()};
-  alignas(cmsghdr) std::array<char, room_for_descriptors> control{};
-  if (descriptors.empty()) return send(message);
-  if (descriptors.size() > most_descriptors)
-    return error_because("send a message: " + std::to_string(descriptors.size()) + " descriptors are more than the " +
-                         std::to_string(most_descriptors) + " that the kernel takes at once");
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control.data();
-  header.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
-  cmsghdr* rights = CMSG_FIRSTHDR(&header);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(descriptors.size_bytes());
-  std::memcpy(CMSG_DATA(rights), descriptors.data(), descriptors.size_bytes());
-  while (::sendmsg(socket_.get(), &header, MSG_NOSIGNAL) < 0)
-    if (errno != EINTR) return system_error("send a message");
+  if (const int error = net::send_with_descriptors(socket_.get(), {&part, 1}, descriptors); error != 0)
+    return system_error("send a message", error);
   return {};
 }
 
@@ -71,23 +43,17 @@ Result<std::optional<Message>> Channel::receive(std::vector<UniqueFd>& descripto
 
 Result<std::optional<Message>> Channel::receive_with(std::vector<UniqueFd>* descriptors) {
   const std::string doing = "receive a message";
-  alignas(cmsghdr) std::array<char, room_for_descriptors> control;
   const auto receive_into = [&](char* buffer, std::size_t size, int flags) {
     iovec part{buffer, size};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
+    const bool takes_them = descriptors != nullptr && (flags & MSG_PEEK) == 0;
     ssize_t got;
     bool was_reset = false;
     do {
-      const bool takes_them = descriptors != nullptr && (flags & MSG_PEEK) == 0;
-      header.msg_control = takes_them ? control.data() : nullptr;
-      header.msg_controllen = takes_them ? control.size() : 0;
-      got = ::recvmsg(socket_.get(), &header, flags | MSG_CMSG_CLOEXEC);
+      got = takes_them ? net::receive_with_descriptors(socket_.get(), {&part, 1}, *descriptors, flags).size
+                       : ::recv(socket_.get(), buffer, size, flags);
       // The kernel says once that the other side has closed with messages of ours unread; what it had sent before
       // still waits here and must not be lost: it may say why a start failed.
     } while (got < 0 && (errno == EINTR || (errno == ECONNRESET && !std::exchange(was_reset, true))));
-    if (got >= 0 && header.msg_control != nullptr) own_descriptors(header, *descriptors);
     return got;
   };
 

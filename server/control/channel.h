@@ -30,11 +30,10 @@ class Channel {
   // nullopt: nothing there now. Error with code ECONNRESET: the other side has closed; any other: a broken packet.
   Result<std::optional<Message>> receive();
 
-  // With copies of `descriptors`, which stay the caller's.
+  // With copies of `descriptors`, at most net::most_descriptors, which stay the caller's.
   Result<void> send(const Message& message, std::span<const int> descriptors);
   // And what came with the message is put behind `descriptors`. receive() closes it: what a worker sends is not wanted.
   Result<std::optional<Message>> receive(std::vector<UniqueFd>& descriptors);
-  static constexpr std::size_t most_descriptors = 253;  // SCM_MAX_FD (unix(7))
 
   // Has the kernel add to each message that is sent from now on who has sent it (SO_PASSCRED, unix(7)).
   Result<void> ask_for_senders();

@@ -1,14 +1,13 @@
 #include "server/control/inbox.h"
 
 #include "server/control/idle_workers.h"
+#include "server/net/descriptor_passing.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <climits>
@@ -48,21 +47,6 @@ bool is_handover(const HandoverHeader& header, std::size_t bytes, std::size_t de
   const std::size_t sockets = descriptors - files;
   const bool is_idle = header.length == 0 && header.has_body == 0 && files == 0;
   return sockets == 1 || (is_idle && sockets <= most_idle_in_packet);
-}
-
-// The descriptors that came with a packet, all of them owned from here on.
-std::vector<UniqueFd> descriptors_of(msghdr& message) {
-  std::vector<UniqueFd> descriptors;
-  for (cmsghdr* control = CMSG_FIRSTHDR(&message); control != nullptr; control = CMSG_NXTHDR(&message, control)) {
-    if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int fd;
-      std::memcpy(&fd, CMSG_DATA(control) + i * sizeof fd, sizeof fd);
-      descriptors.emplace_back(fd);
-    }
-  }
-  return descriptors;
 }
 
 // The highest number that a descriptor out of the inbox has had. Numbers are given from the lowest free one on, so none
@@ -114,20 +98,7 @@ int put_into_inbox(int put_end, const HandoverHeader& header, std::string_view b
   if (!is_handover(packet, bytes.size(), descriptors.size())) return EINVAL;
 
   iovec parts[2] = {{&packet, sizeof packet}, {const_cast<char*>(bytes.data()), bytes.size()}};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * most_descriptors)> control{};
-  msghdr message{};
-  message.msg_iov = parts;
-  message.msg_iovlen = 2;
-  message.msg_control = control.data();
-  message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
-  cmsghdr* rights = CMSG_FIRSTHDR(&message);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(descriptors.size_bytes());
-  std::memcpy(CMSG_DATA(rights), descriptors.data(), descriptors.size_bytes());
-  while (::sendmsg(put_end, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-    if (errno != EINTR) return errno;
-  return 0;
+  return net::send_with_descriptors(put_end, parts, descriptors, MSG_DONTWAIT);
 }
 
 Result<std::optional<Handover>> take_from_inbox(int take_end) {
@@ -137,31 +108,23 @@ Result<std::optional<Handover>> take_from_inbox(int take_end) {
   // Never looked at first for its size: another worker might take that packet, and this one a larger.
   const auto bytes = std::make_unique_for_overwrite<char[]>(most_bytes_in_packet);
   iovec parts[2] = {{&handover.header, sizeof handover.header}, {bytes.get(), most_bytes_in_packet}};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * most_descriptors)> control;
-  msghdr message{};
-  message.msg_iov = parts;
-  message.msg_iovlen = 2;
-  ssize_t size;
-  do {
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    size = ::recvmsg(take_end, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (size < 0 && errno == EINTR);
-  if (size < 0) {
+  std::vector<UniqueFd> descriptors;
+  const net::ReceivedMessage received = net::receive_with_descriptors(take_end, parts, descriptors, MSG_DONTWAIT);
+  if (received.size < 0) {
     if (errno == EAGAIN) return std::nullopt;
     return system_error(doing);
   }
 
-  std::vector<UniqueFd> descriptors = descriptors_of(message);
   for (const UniqueFd& descriptor : descriptors) highest_number = std::max(highest_number.load(), descriptor.get());
-  if (size == 0 && descriptors.empty()) return system_error(doing, ECONNRESET);  // nobody is left to put one in
+  if (received.size == 0 && descriptors.empty())
+    return system_error(doing, ECONNRESET);  // nobody is left to put one in
   // The kernel gives what it can when the process has no descriptor left, and drops the others.
-  if ((message.msg_flags & MSG_CTRUNC) != 0) {
+  if ((received.flags & MSG_CTRUNC) != 0) {
     highest_number = INT_MAX;  // it has been wrong: look each time
     return error_because(doing + ": there was no room for its descriptors");
   }
-  const auto got = static_cast<std::size_t>(size);
-  if (got < sizeof handover.header || (message.msg_flags & MSG_TRUNC) != 0 ||
+  const auto got = static_cast<std::size_t>(received.size);
+  if (got < sizeof handover.header || (received.flags & MSG_TRUNC) != 0 ||
       !is_handover(handover.header, got - sizeof handover.header, descriptors.size()))
     return error_because(doing + ": this packet is none");
 

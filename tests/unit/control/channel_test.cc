@@ -1,5 +1,6 @@
 #include "server/control/channel.h"
 
+#include "server/net/descriptor_passing.h"
 #include "tests/support/catch.h"
 
 #include <fcntl.h>
@@ -130,7 +131,7 @@ TEST_CASE("descriptors come with their message, and are closed where nobody asks
 
 TEST_CASE("more descriptors than one message takes are an error", "[control]") {
   Ends ends;
-  const std::vector<int> many(Channel::most_descriptors + 1, STDIN_FILENO);
+  const std::vector<int> many(net::most_descriptors + 1, STDIN_FILENO);
   CHECK_FALSE(ends.supervisor->send(Fork{}, many).has_value());
 }
 

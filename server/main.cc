@@ -92,7 +92,7 @@ int serve(const cli::Serve& command, supervisor::Program program, const Settings
   ::setproctitle("-stint: supervisor %s", settings.app.name.c_str());
   supervisor::Supervisor supervisor(
       settings, config::to_toml(settings), std::move(beginning), std::move(program), log,
-      [&log](const LogSettings& settings) { log.reopen(settings); },
+      [&log](const LogSettings& settings) { log.change(settings); },
       [&command](const Settings& current) { return read_fresh_settings(command, current); },
       cli::settings_path(command.settings));
   return supervisor.run();

@@ -1,16 +1,16 @@
 #include "server/logging/process_log.h"
 
-#include "stint/unique_fd.h"
+#include "server/logging/log_file.h"
 
-#include <fcntl.h>
 #include <pthread.h>
+#include <spdlog/details/null_mutex.h>
 #include <spdlog/logger.h>
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
+#include <unistd.h>
 
-#include <filesystem>
+#include <chrono>
+#include <cstdint>
 #include <mutex>
-#include <system_error>
 #include <utility>
 
 namespace stint::logging {
@@ -65,46 +65,57 @@ spdlog::level::level_enum spdlog_level(LogLevel level) {
   return spdlog::level::err;
 }
 
-// spdlog would let everybody read a new one. What goes wrong here it meets again, and says.
-void make_file(const std::string& path) {
-  std::error_code ignored;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
-  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0640));
-}
+constexpr std::chrono::milliseconds patience{1000};
+
+// Locked by ProcessLog.
+class LineSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  explicit LineSink(LogFile file) : file_(std::move(file)) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t text;
+    if (dropped_ > 0) {
+      const std::string notice = "log lines dropped  dropped=" + std::to_string(dropped_) + why_;
+      formatter_->format({message.logger_name, spdlog::level::warn, notice}, text);
+    }
+    formatter_->format(message, text);
+    if (file_.write({text.data(), text.size()}, patience) == 0) {
+      dropped_ = 0;
+      return;
+    }
+    ++dropped_;
+    why_ = " error=";
+    append_value(why_, file_.error().text());
+  }
+  void flush_() override {}
+
+  LogFile file_;
+  std::uint64_t dropped_ = 0;  // entries, since one could be written
+  std::string why_;
+};
 
 }  // namespace
 
-ProcessLog::ProcessLog(LogSettings settings, std::string who)
-    : settings_(std::move(settings)), who_(std::move(who)), level_(settings_.level) {
-  hold_while_forking();
-}
+ProcessLog::ProcessLog(std::string who) : who_(std::move(who)) { hold_while_forking(); }
 ProcessLog::~ProcessLog() = default;
 
-Result<std::unique_ptr<ProcessLog>> ProcessLog::open(const LogSettings& settings, std::string who) {
-  std::unique_ptr<ProcessLog> log(new ProcessLog(settings, std::move(who)));
-  if (const Result<void> opened = log->open_sink(); !opened.has_value()) return opened.error();
+Result<std::unique_ptr<ProcessLog>> ProcessLog::open(const LogSettings& settings, std::string who, UniqueFd file) {
+  std::unique_ptr<ProcessLog> log(new ProcessLog(std::move(who)));
+  if (const Result<void> used = log->use(settings, std::move(file)); !used.has_value()) return used.error();
   return log;
 }
 
-Result<void> ProcessLog::open_sink() {
-  try {
-    spdlog::sink_ptr sink;
-    if (settings_.error == "-") {
-      sink = std::make_shared<spdlog::sinks::stderr_sink_st>();
-    } else {
-      make_file(settings_.error);
-      sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(settings_.error);
-    }
-    auto logger = std::make_shared<spdlog::logger>(who_, std::move(sink));
-    logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %l %n[%P]: %v");
-    logger->set_level(spdlog_level(level_));
-    logger->flush_on(spdlog::level::trace);
-    const std::lock_guard lock(writing);
-    logger_ = std::move(logger);
-    return {};
-  } catch (const spdlog::spdlog_ex& failure) {
-    return error_because(std::string("open the log ") + settings_.error + ": " + failure.what());
-  }
+Result<void> ProcessLog::use(const LogSettings& settings, UniqueFd file) {
+  Result<LogFile> opened = file.is_open() ? LogFile(std::move(file)) : LogFile::open(settings.error, STDERR_FILENO);
+  if (!opened.has_value()) return opened.error();
+  auto logger = std::make_shared<spdlog::logger>(who_, std::make_shared<LineSink>(std::move(*opened)));
+  logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %l %n[%P]: %v");
+  logger->set_level(spdlog_level(settings.level));
+  const std::lock_guard lock(writing);
+  logger_ = std::move(logger);
+  settings_ = settings;
+  return {};
 }
 
 void ProcessLog::write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields,
@@ -125,26 +136,20 @@ void ProcessLog::write(LogLevel level, std::string_view message, std::initialize
   logger_->log(spdlog_level(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
+void ProcessLog::use_or_stay(const LogSettings& settings, UniqueFd file) {
+  if (const Result<void> used = use(settings, std::move(file)); !used.has_value())
+    warning("log not opened", {{"error", used.error().text()}, {"next", "the old one stays in use"}});
+}
+
 void ProcessLog::become(std::string who) {
   who_ = std::move(who);
-  if (const Result<void> opened = open_sink(); !opened.has_value())
-    warning("log not opened", {{"error", opened.error().text()}, {"next", "the zygote's stays in use"}});
+  use_or_stay(settings_, {});
 }
 
 void ProcessLog::reopen() {
-  if (settings_.error == "-") return;
-  if (const Result<void> opened = open_sink(); !opened.has_value()) {
-    warning("log not reopened", {{"error", opened.error().text()}, {"next", "the old file stays in use"}});
-  }
+  if (settings_.error != "-") use_or_stay(settings_, {});
 }
 
-void ProcessLog::reopen(const LogSettings& settings) {
-  const LogSettings before = std::exchange(settings_, settings);
-  level_ = settings.level;
-  const Result<void> opened = open_sink();
-  if (opened.has_value()) return;
-  settings_.error = before.error;
-  warning("log not opened", {{"error", opened.error().text()}, {"next", "the old file stays in use"}});
-}
+void ProcessLog::change(const LogSettings& settings, UniqueFd file) { use_or_stay(settings, std::move(file)); }
 
 }  // namespace stint::logging

@@ -4,7 +4,8 @@
 //   1s"
 //
 // Several processes append to one file; each line is one write. Values are quoted where they would not read as one
-// word, and control characters are escaped, so that no client and no application can forge a line.
+// word, and control characters are escaped, so that no client and no application can forge a line. Where a line cannot
+// be written within a second it is dropped, as the next ones are until one can be; that one says how many.
 //
 // Any thread may write and reopen. A child that the application forks may write, too: no thread is in the middle of a
 // line when it is forked.
@@ -13,6 +14,7 @@
 #include "stint/log.h"
 #include "stint/result.h"
 #include "stint/settings.h"
+#include "stint/unique_fd.h"
 
 #include <memory>
 #include <string>
@@ -25,27 +27,28 @@ namespace stint::logging {
 
 class ProcessLog final : public Log {
  public:
-  // `who`: "supervisor", "worker site/3". Error: the file cannot be opened.
-  static Result<std::unique_ptr<ProcessLog>> open(const LogSettings& settings, std::string who);
+  // `who`: "supervisor", "worker site/3". `file`: that of log.error, where somebody has opened it. Error: it cannot be
+  // opened.
+  static Result<std::unique_ptr<ProcessLog>> open(const LogSettings& settings, std::string who, UniqueFd file = {});
   ~ProcessLog() override;
 
   void write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields,
              std::string_view detail) override;
-  bool is_on(LogLevel level) const override { return level >= level_; }
+  bool is_on(LogLevel level) const override { return level >= settings_.level; }
   // In a process that has been forked: the log of another from here on, opened anew like after a rotation.
   void become(std::string who);
-  // After log rotation: opens the path anew; on failure the old file stays in use, and says so. With settings: they
-  // count from here on. Not while another thread writes.
+  // After log rotation: opens the path anew; on failure the old file stays in use, and says so.
   void reopen();
-  void reopen(const LogSettings& settings);
+  // These settings count from here on. `file`: as of open(). Not while another thread writes.
+  void change(const LogSettings& settings, UniqueFd file = {});
 
  private:
-  ProcessLog(LogSettings settings, std::string who);
-  Result<void> open_sink();
+  explicit ProcessLog(std::string who);
+  Result<void> use(const LogSettings& settings, UniqueFd file);
+  void use_or_stay(const LogSettings& settings, UniqueFd file);
 
   LogSettings settings_;
   std::string who_;
-  LogLevel level_;
   std::shared_ptr<spdlog::logger> logger_;
 };
 

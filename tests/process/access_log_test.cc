@@ -132,5 +132,31 @@ TEST_CASE("a standard output that nobody reads does not stop the answers, and is
   server.expect_clean_exit();
 }
 
+TEST_CASE("a log that nobody reads does not stop the answers either, and says what it has not got", "[process]") {
+  auto folder = std::make_unique<TemporaryFolder>();
+  REQUIRE(::mkfifo(folder->file("lines").c_str(), 0600) == 0);
+  const UniqueFd pipe(::open(folder->file("lines").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  REQUIRE(pipe.is_open());
+  REQUIRE(::fcntl(pipe.get(), F_SETPIPE_SZ, 4096) >= 4096);
+  ServerOptions options;
+  options.listen = {"unix:site.sock"};
+  options.set = {{"log.error", "\"" + folder->file("lines") + "\""}};
+  ServerProcess server(options, std::move(folder));
+  REQUIRE(eventually([&] { return server.ready_workers().size() == 1; }));
+  HttpClient client("unix:" + server.folder().file("site.sock"));
+  for (int i = 0; i < 20; ++i) REQUIRE(client.get("/raise").status == 500);
+
+  std::string got;
+  CHECK(eventually([&] {
+    REQUIRE(client.get("/raise").status == 500);
+    char part[4096];
+    for (ssize_t n = 0; (n = ::read(pipe.get(), part, sizeof part)) > 0;) got.append(part, static_cast<std::size_t>(n));
+    return got.find("log lines dropped  dropped=") != std::string::npos;
+  }));
+  INFO(got);
+  CHECK(got.find("a story's own error") != std::string::npos);
+  server.expect_clean_exit();
+}
+
 }  // namespace
 }  // namespace stint::test

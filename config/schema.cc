@@ -195,8 +195,7 @@ machine have left. Where a new generation does not fit into it beside the old on
     {"log.format", Text{IN(log.format), TextRule::log_format}, R"("combined")", "", ChangeCost::recycle,
      R"(Format of the access log: "combined", "common", "json", or an Apache LogFormat string.)"},
     {"log.error", Text{IN(log.error), TextRule::error_log}, R"("-")", "", ChangeCost::recycle,
-     R"(File of the server's own log. "-": standard error. It is written by root as well when root starts Stint, so keep it
-in a folder that only root may change: /var/log, not one of the application's.)"},
+     R"(File of the server's own log. "-": standard error. Made for `app.user` like that of the access log.)"},
 };
 
 #undef IN
@@ -216,7 +215,7 @@ constexpr Table table_table[] = {
     {"stop", "What happens between the order to stop and the stop."},
     {"memory", "Memory of all workers together."},
     {"control", "How `stint status` and its like reach the running server."},
-    {"log", "What is written, and where."},
+    {"log", "What is written, and where. A pipe that nobody reads stops nobody: lines are dropped, and counted."},
 };
 
 }  // namespace

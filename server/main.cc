@@ -87,12 +87,18 @@ Result<supervisor::Listeners> open_all(const Settings& settings, net::InheritedS
   return all;
 }
 
+Result<std::unique_ptr<logging::ProcessLog>> open_supervisors_log(const Settings& settings) {
+  Result<UniqueFd> file = supervisor::make_log_files(settings.log, settings.app.account);
+  if (!file.has_value()) return file.error();
+  return logging::ProcessLog::open(settings.log, "supervisor", std::move(*file));
+}
+
 int serve(const cli::Serve& command, supervisor::Program program, const Settings& settings,
           std::variant<supervisor::FreshStart, supervisor::Continuation> beginning, logging::ProcessLog& log) {
   ::setproctitle("-stint: supervisor %s", settings.app.name.c_str());
   supervisor::Supervisor supervisor(
       settings, config::to_toml(settings), std::move(beginning), std::move(program), log,
-      [&log](const LogSettings& settings) { log.change(settings); },
+      [&log](const LogSettings& settings, UniqueFd file) { log.change(settings, std::move(file)); },
       [&command](const Settings& current) { return read_fresh_settings(command, current); },
       cli::settings_path(command.settings));
   return supervisor.run();
@@ -115,9 +121,7 @@ int serve_role(const cli::Serve& command, supervisor::Program program) {
   Result<supervisor::Listeners> listeners = open_all(settings, *inherited);
   if (!listeners.has_value()) return fail(failed, listeners.error().text());
 
-  if (const Result<void> made = supervisor::make_log_files(settings.log, settings.app.account); !made.has_value())
-    return fail(failed, made.error().text());
-  Result<std::unique_ptr<logging::ProcessLog>> log = logging::ProcessLog::open(settings.log, "supervisor");
+  Result<std::unique_ptr<logging::ProcessLog>> log = open_supervisors_log(settings);
   if (!log.has_value()) return fail(failed, log.error().text());
   if (const std::string left = inherited->names_left(); !left.empty()) {
     (*log)->warning("inherited sockets that no listener names", {{"names", left}, {"next", "closing them"}});
@@ -148,7 +152,7 @@ Result<Legacy> read_legacy(int file) {
   std::variant<config::Loaded, config::Problems> loaded = config::load(input);
   if (const auto* problems = std::get_if<config::Problems>(&loaded)) return error_because(one_text(*problems));
   Legacy legacy{std::move(*state), std::move(std::get<config::Loaded>(loaded).settings), nullptr};
-  Result<std::unique_ptr<logging::ProcessLog>> log = logging::ProcessLog::open(legacy.settings.log, "supervisor");
+  Result<std::unique_ptr<logging::ProcessLog>> log = open_supervisors_log(legacy.settings);
   if (!log.has_value()) return log.error();
   legacy.log = std::move(*log);
   return legacy;

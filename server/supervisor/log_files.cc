@@ -1,15 +1,21 @@
 #include "server/supervisor/log_files.h"
 
 #include "server/control/signals_blocked.h"
+#include "server/logging/log_file.h"
+#include "server/net/descriptor_passing.h"
 #include "server/supervisor/worker_rights.h"
 #include "stint/unique_fd.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace stint::supervisor {
 
@@ -17,22 +23,35 @@ namespace {
 
 constexpr mode_t log_mode = 0640;
 
-// Opens the file as the user, in a child, because all of a process's ids are one another's business. 0 or an errno.
-int open_as(const Account& account, const std::string& path) {
+// Opens the file as the user, in a child, because all of a process's ids are one another's business. Its descriptor, or
+// an error with a code.
+Result<UniqueFd> open_as(const Account& account, const std::string& path, const std::string& doing) {
   const WorkerRights rights{account, {}, 0, std::nullopt};
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return system_error(doing);
+  const UniqueFd ours(ends[0]);
+  UniqueFd childs(ends[1]);
+  int error = 0;
+  iovec part{&error, sizeof error};
+
   const control::SignalsBlocked blocked;
   const pid_t child = ::fork();
-  if (child < 0) return errno;
+  if (child < 0) return system_error(doing);
   if (child == 0) {
-    if (take_up(rights) != 0) ::_exit(EPERM);
-    // Not blocking: a pipe whose reader has not come yet is none of our business.
-    const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, log_mode);
-    ::_exit(file >= 0 || errno == ENXIO ? 0 : errno);
+    const bool is_user = take_up(rights) == 0;
+    const int file = is_user ? logging::open_for_lines(path.c_str()) : -1;
+    error = file >= 0 ? 0 : is_user ? errno : EPERM;
+    ::_exit(net::send_with_descriptors(childs.get(), {&part, 1}, {&file, file >= 0 ? 1U : 0U}));
   }
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) return errno;
-  return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+  childs.reset();
+  std::vector<UniqueFd> files;
+  const net::ReceivedMessage told = net::receive_with_descriptors(ours.get(), {&part, 1}, files);
+  const int receiving = told.size < 0 ? errno : EINTR;
+  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  if (told.size != sizeof error) return system_error(doing, receiving);  // 0: it was killed
+  if (error != 0 || files.empty()) return system_error(doing, error != 0 ? error : EMFILE);
+  return std::move(files.front());
 }
 
 // The file's folder, when root alone decides what it is: each folder from the top on is root's, none is a symbolic
@@ -65,22 +84,31 @@ bool is_made_for(const Account& account, const std::string& path) {
   return file.is_open() && ::fchown(file.get(), account.uid, account.gid) == 0;
 }
 
-Result<void> make(const char* key, const std::string& path, const Account& account) {
-  const int error = open_as(account, path);
-  if (error == 0 || (error == EACCES && is_made_for(account, path) && open_as(account, path) == 0)) return {};
-  return error_because("open " + std::string(key) + " " + path + " as " + account.text() + ": " +
-                       system_error("", error).code.message() + "; that user has to be able to write the file");
+Result<UniqueFd> make(const std::string& key, const std::string& path, const Account& account) {
+  const std::string doing = "open " + key + " " + path + " as " + account.text();
+  Result<UniqueFd> first = open_as(account, path, doing);
+  if (first.has_value()) return first;
+  if (first.error().code.value() == EACCES && is_made_for(account, path)) {
+    Result<UniqueFd> second = open_as(account, path, doing);
+    if (second.has_value()) return second;
+  }
+  return error_because(first.error().text() + "; that user has to be able to write the file");
 }
 
 }  // namespace
 
-Result<void> make_log_files(const LogSettings& settings, const std::optional<Account>& account) {
-  if (!account || ::geteuid() != 0) return {};
-  for (const auto& [key, path] : {std::pair("log.error", settings.error), std::pair("log.access", settings.access)}) {
-    if (path.empty() || path == "-") continue;
-    if (auto made = make(key, path, *account); !made.has_value()) return made;
+Result<UniqueFd> make_log_files(const LogSettings& settings, const std::optional<Account>& account) {
+  UniqueFd error_log;
+  if (!account || ::geteuid() != 0) return error_log;
+  if (!settings.error.empty() && settings.error != "-") {
+    Result<UniqueFd> made = make("log.error", settings.error, *account);
+    if (!made.has_value()) return made;
+    error_log = std::move(*made);
   }
-  return {};
+  if (!settings.access.empty() && settings.access != "-") {
+    if (Result<UniqueFd> made = make("log.access", settings.access, *account); !made.has_value()) return made;
+  }
+  return error_log;
 }
 
 }  // namespace stint::supervisor

@@ -26,14 +26,13 @@ constexpr auto patience_after_kill = 5s;
 
 Supervisor::Server::Server(const Settings& settings, std::string settings_toml,
                            std::variant<FreshStart, Continuation> beginning, Program program, Log& log,
-                           std::function<void(const LogSettings&)> reopen_own_log, SettingsReader read_settings,
-                           std::string settings_file)
+                           LogChanger change_own_log, SettingsReader read_settings, std::string settings_file)
     : settings_(settings),
       settings_toml_(std::move(settings_toml)),
       beginning_(std::move(beginning)),
       program_(std::move(program)),
       log_(log),
-      reopen_own_log_(std::move(reopen_own_log)),
+      change_own_log_(std::move(change_own_log)),
       read_settings_(std::move(read_settings)),
       settings_file_(std::move(settings_file)) {}
 
@@ -163,15 +162,15 @@ void Supervisor::Server::tick_later() {
 
 // After rotation: the new files are there before the workers, whose user may not make them, open them.
 void Supervisor::Server::reopen_logs() {
-  const Result<void> made = make_log_files(settings_.log, settings_.app.account);
-  // What the workers' user may not write root does not open either: it may be that user's link.
-  if (made)
-    reopen_own_log_(settings_.log);
-  else
-    log_.warning("a log file cannot be made for the workers",
-                 {{"error", made.error().text()}, {"next", "all go on with the old ones"}});
+  open_own_log();
   pool_->reopen_logs();
   log_.info("logs reopened");
+}
+
+void Supervisor::Server::open_own_log() {
+  Result<UniqueFd> file = make_log_files(settings_.log, settings_.app.account);
+  if (file.has_value()) return change_own_log_(settings_.log, std::move(*file));
+  log_.warning("log files not opened", {{"error", file.error().text()}, {"next", "the old ones stay in use"}});
 }
 
 void Supervisor::Server::reap_others() {

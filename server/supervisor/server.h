@@ -33,8 +33,7 @@ namespace stint::supervisor {
 class Supervisor::Server {
  public:
   Server(const Settings& settings, std::string settings_toml, std::variant<FreshStart, Continuation> beginning,
-         Program program, Log& log, std::function<void(const LogSettings&)> reopen_own_log,
-         SettingsReader read_settings, std::string settings_file);
+         Program program, Log& log, LogChanger change_own_log, SettingsReader read_settings, std::string settings_file);
   int run();
 
  private:
@@ -47,6 +46,7 @@ class Supervisor::Server {
   void on_signal(int number);
   void tick_later();
   void reopen_logs();
+  void open_own_log();
   void reap_others();
   Duration longest_stop() const;
   void leave(const std::string& reason);
@@ -88,7 +88,7 @@ class Supervisor::Server {
   Listeners listeners_;       // of settings_.listen
   control::InboxEnds inbox_;  // held open here so that what waits in it outlives any worker
   Log& log_;
-  const std::function<void(const LogSettings&)> reopen_own_log_;
+  const LogChanger change_own_log_;
   ServiceManagerSettings service_manager_settings_;
   std::optional<ServiceManager> service_manager_;  // there from run() on
   const SettingsReader read_settings_;

@@ -8,10 +8,9 @@ namespace stint::supervisor {
 
 Supervisor::Supervisor(const Settings& settings, std::string settings_toml,
                        std::variant<FreshStart, Continuation> beginning, Program program, Log& log,
-                       std::function<void(const LogSettings&)> reopen_own_log, SettingsReader read_settings,
-                       std::string settings_file)
+                       LogChanger change_own_log, SettingsReader read_settings, std::string settings_file)
     : server_(std::make_unique<Server>(settings, std::move(settings_toml), std::move(beginning), std::move(program),
-                                       log, std::move(reopen_own_log), std::move(read_settings),
+                                       log, std::move(change_own_log), std::move(read_settings),
                                        std::move(settings_file))) {}
 
 Supervisor::~Supervisor() = default;

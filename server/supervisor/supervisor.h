@@ -21,6 +21,9 @@ namespace stint::supervisor {
 // For each address of settings.listen, in order: its listener, or all that an inherited address stands for.
 using Listeners = std::vector<std::vector<net::Listener>>;
 
+// Has the supervisor's own log written as the settings say; `file` is that of log.error where it is open.
+using LogChanger = std::function<void(const LogSettings&, UniqueFd file)>;
+
 // A server begins, or goes on with what another program in this process has left (upgrade.h).
 struct FreshStart {
   Listeners listeners;
@@ -36,11 +39,11 @@ struct Continuation {
 class Supervisor {
  public:
   // `settings_toml` is what the workers read: the same settings as text. `program`: what an upgrade executes.
-  // `reopen_own_log` is called at USR1 and when a reload has changed it, `read_settings` at a reload; `settings_file`
+  // `change_own_log` is called at USR1 and when a reload has changed it, `read_settings` at a reload; `settings_file`
   // is what that reads, for reload.watch. `log` outlives the Supervisor. Nothing has happened before run().
   Supervisor(const Settings& settings, std::string settings_toml, std::variant<FreshStart, Continuation> beginning,
-             Program program, Log& log, std::function<void(const LogSettings&)> reopen_own_log,
-             SettingsReader read_settings, std::string settings_file);
+             Program program, Log& log, LogChanger change_own_log, SettingsReader read_settings,
+             std::string settings_file);
   ~Supervisor();
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;

@@ -1,5 +1,6 @@
 #include "server/supervisor/log_files.h"
 
+#include "server/logging/log_file.h"
 #include "tests/support/catch.h"
 
 #include <sys/stat.h>
@@ -108,6 +109,37 @@ TEST_CASE("root makes nothing where the user could have put a link", "[superviso
   std::filesystem::create_symlink(roots.path / "target", folder.path / "error.log");
   CHECK_FALSE(make_log_files(logs(folder.file("error.log")), site).has_value());
   CHECK_FALSE(std::filesystem::exists(roots.path / "target"));
+}
+
+TEST_CASE("what root writes goes where the user could write, whatever the name leads to afterwards", "[supervisor]") {
+  if (::geteuid() != 0) {
+    WARN("skipped: only root makes files for others");
+    return;
+  }
+  const Folder folder, roots;
+  REQUIRE(::chown(folder.path.c_str(), site.uid, site.gid) == 0);
+  const Result<UniqueFd> file = make_log_files(logs(folder.file("error.log")), site);
+  REQUIRE(file.has_value());
+  REQUIRE(file->is_open());
+  std::filesystem::rename(folder.file("error.log"), folder.file("error.log.1"));
+  std::filesystem::create_symlink(roots.path / "target", folder.path / "error.log");
+  logging::LogFile log{UniqueFd(::dup(file->get()))};
+  CHECK(log.write("a line\n") == 0);
+  CHECK(status_of(folder.file("error.log.1")).st_size == 7);
+  CHECK_FALSE(std::filesystem::exists(roots.path / "target"));
+}
+
+TEST_CASE("a pipe that nobody reads yet is no reason to wait", "[supervisor]") {
+  if (::geteuid() != 0) {
+    WARN("skipped: only root makes files for others");
+    return;
+  }
+  const Folder folder;
+  REQUIRE(::mkfifo(folder.file("lines").c_str(), 0600) == 0);
+  REQUIRE(::chown(folder.file("lines").c_str(), site.uid, site.gid) == 0);
+  const Result<UniqueFd> file = make_log_files(logs(folder.file("lines")), site);
+  REQUIRE(file.has_value());
+  CHECK(file->is_open());
 }
 
 TEST_CASE("without a user, and for standard output and none, there is nothing to make", "[supervisor]") {

@@ -98,7 +98,7 @@ int serve(const cli::Serve& command, supervisor::Program program, const Settings
   ::setproctitle("-stint: supervisor %s", settings.app.name.c_str());
   supervisor::Supervisor supervisor(
       settings, config::to_toml(settings), std::move(beginning), std::move(program), log,
-      [&log](const LogSettings& settings, UniqueFd file) { log.change(settings, std::move(file)); },
+      [&log](const LogSettings& settings, UniqueFd file) { return log.change(settings, std::move(file)); },
       [&command](const Settings& current) { return read_fresh_settings(command, current); },
       cli::settings_path(command.settings));
   return supervisor.run();
@@ -399,6 +399,7 @@ struct Run {
     return with_server(command.server,
                        [&](const std::string& path) { return cli::run_trace(path, command.slot, command.is_json); });
   }
+  int operator()(const cli::ReopenLogs& command) const { return with_server(command.server, cli::run_reopen_logs); }
   int operator()(const cli::Stop& command) const {
     return with_server(command.server, [&](const std::string& path) { return cli::run_stop(path, command.waits); });
   }

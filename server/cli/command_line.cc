@@ -222,9 +222,11 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
       app.add_subcommand("upgrade", "Go on with the new program in Stint's file, then with new workers");
   CLI::App* recycle = app.add_subcommand("recycle", "Replace one worker, or all of them one by one");
   CLI::App* trace = app.add_subcommand("trace", "The Python stacks of the requests that run");
+  CLI::App* reopen_logs = app.add_subcommand("reopen-logs", "Open the log files anew, after a rotation");
   CLI::App* stop = app.add_subcommand("stop", "Finish what runs and stop the server");
   for (CLI::App* command : {serve, check, show}) add_settings_options(*command, settings);
-  for (CLI::App* command : {status, top, recycle, reload, upgrade, trace, stop}) add_server_options(*command, server);
+  for (CLI::App* command : {status, top, recycle, reload, upgrade, trace, reopen_logs, stop})
+    add_server_options(*command, server);
   bool is_json = false;
   for (CLI::App* command : {status, trace}) command->add_flag("--json", is_json, "As JSON");
   bool waits = false;
@@ -270,6 +272,7 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
   if (trace->parsed()) return Trace{server_arguments(*trace, server), slot_of(*trace), is_json};
   if (reload->parsed()) return Reload{server_arguments(*reload, server), only_settings, waits};
   if (upgrade->parsed()) return Upgrade{server_arguments(*upgrade, server), waits};
+  if (reopen_logs->parsed()) return ReopenLogs{server_arguments(*reopen_logs, server)};
   if (stop->parsed()) return Stop{server_arguments(*stop, server), waits};
   if (config->parsed()) return UsageError{"stint config: say which: show, default or schema" + see_help(*config)};
   return UsageError{"stint: say what to do, such as: stint serve mysite.wsgi:application" + see_help(app)};

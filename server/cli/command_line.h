@@ -58,6 +58,9 @@ struct Trace {
   std::optional<unsigned> slot;  // none: every worker
   bool is_json = false;
 };
+struct ReopenLogs {
+  ServerArguments server;
+};
 struct Stop {
   ServerArguments server;
   bool waits = false;  // until the server has gone
@@ -92,8 +95,9 @@ struct UsageError {  // to standard error, exit 2
   std::string text;  // one line, without its end
 };
 
-using Command = std::variant<Serve, Check, ConfigShow, ConfigDefault, ConfigSchema, Status, Top, Recycle, Reload,
-                             Upgrade, Trace, Stop, Worker, Zygote, Rehearse, Resume, Return, Version, Help, UsageError>;
+using Command =
+    std::variant<Serve, Check, ConfigShow, ConfigDefault, ConfigSchema, Status, Top, Recycle, Reload, Upgrade, Trace,
+                 ReopenLogs, Stop, Worker, Zygote, Rehearse, Resume, Return, Version, Help, UsageError>;
 
 // `arguments` without argv[0].
 Command parse_command_line(const std::vector<std::string>& arguments);

@@ -177,6 +177,11 @@ int run_trace(const std::string& path, std::optional<unsigned> slot, bool json) 
   }
 }
 
+int run_reopen_logs(const std::string& path) {
+  const auto answer = ask(path, control::ReopenLogsCommand{});
+  return answer ? 0 : fail(answer.error().text());
+}
+
 int run_stop(const std::string& path, bool wait) {
   const auto answer = ask(path, control::StopCommand{});
   if (!answer) return fail(answer.error().text());

@@ -1,6 +1,6 @@
-// `stint status`, `top`, `recycle`, `reload`, `upgrade`, `trace` and `stop`: questions to the running server's control
-// socket. Run in a process of their own; `path` is the socket's. They return the exit code: 0, or 1 with one sentence
-// on stderr.
+// `stint status`, `top`, `recycle`, `reload`, `upgrade`, `trace`, `reopen-logs` and `stop`: questions to the running
+// server's control socket. Run in a process of their own; `path` is the socket's. They return the exit code: 0, or 1
+// with one sentence on stderr.
 #pragma once
 
 #include <optional>
@@ -17,6 +17,7 @@ int run_reload(const std::string& path, bool only_settings, bool wait);
 // Likewise, of an upgrade.
 int run_upgrade(const std::string& path, bool wait);
 int run_trace(const std::string& path, std::optional<unsigned> slot, bool json);  // nullopt: all
+int run_reopen_logs(const std::string& path);                                     // 1 where one of them cannot be
 int run_stop(const std::string& path, bool wait);                                 // wait: until the process has gone
 
 }  // namespace stint::cli

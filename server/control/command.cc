@@ -15,6 +15,7 @@ std::string encode_command(const Command& command) {
   json::object object;
   if (std::holds_alternative<StatusCommand>(command)) object["command"] = "status";
   if (std::holds_alternative<UpgradeCommand>(command)) object["command"] = "upgrade";
+  if (std::holds_alternative<ReopenLogsCommand>(command)) object["command"] = "reopen_logs";
   if (std::holds_alternative<StopCommand>(command)) object["command"] = "stop";
   if (const auto* recycle = std::get_if<RecycleCommand>(&command)) {
     object["command"] = "recycle";
@@ -54,6 +55,7 @@ Result<Command> decode_command(std::string_view text) {
   const std::string_view word = name->get_string();
   if (word == "status") return Command(StatusCommand{});
   if (word == "upgrade") return Command(UpgradeCommand{});
+  if (word == "reopen_logs") return Command(ReopenLogsCommand{});
   if (word == "stop") return Command(StopCommand{});
   if (word == "reload") {
     ReloadCommand reload;
@@ -72,7 +74,7 @@ Result<Command> decode_command(std::string_view text) {
     return slot ? Result<Command>(TraceCommand{*slot}) : slot.error();
   }
   return error_because("unknown command '" + std::string(word) +
-                       "'; there are status, recycle, reload, upgrade, trace and stop");
+                       "'; there are status, recycle, reload, upgrade, trace, reopen_logs and stop");
 }
 
 }  // namespace stint::control

@@ -22,9 +22,11 @@ struct UpgradeCommand {};
 struct TraceCommand {
   std::optional<unsigned> slot;  // nullopt: all
 };
+struct ReopenLogsCommand {};
 struct StopCommand {};
 
-using Command = std::variant<StatusCommand, RecycleCommand, ReloadCommand, UpgradeCommand, TraceCommand, StopCommand>;
+using Command = std::variant<StatusCommand, RecycleCommand, ReloadCommand, UpgradeCommand, TraceCommand,
+                             ReopenLogsCommand, StopCommand>;
 
 std::string encode_command(const Command& command);
 Result<Command> decode_command(std::string_view text);

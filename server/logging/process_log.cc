@@ -102,11 +102,11 @@ ProcessLog::~ProcessLog() = default;
 
 Result<std::unique_ptr<ProcessLog>> ProcessLog::open(const LogSettings& settings, std::string who, UniqueFd file) {
   std::unique_ptr<ProcessLog> log(new ProcessLog(std::move(who)));
-  if (const Result<void> used = log->use(settings, std::move(file)); !used.has_value()) return used.error();
+  if (const Result<void> used = log->change(settings, std::move(file)); !used.has_value()) return used.error();
   return log;
 }
 
-Result<void> ProcessLog::use(const LogSettings& settings, UniqueFd file) {
+Result<void> ProcessLog::change(const LogSettings& settings, UniqueFd file) {
   Result<LogFile> opened = file.is_open() ? LogFile(std::move(file)) : LogFile::open(settings.error, STDERR_FILENO);
   if (!opened.has_value()) return opened.error();
   auto logger = std::make_shared<spdlog::logger>(who_, std::make_shared<LineSink>(std::move(*opened)));
@@ -136,20 +136,18 @@ void ProcessLog::write(LogLevel level, std::string_view message, std::initialize
   logger_->log(spdlog_level(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
-void ProcessLog::use_or_stay(const LogSettings& settings, UniqueFd file) {
-  if (const Result<void> used = use(settings, std::move(file)); !used.has_value())
-    warning("log not opened", {{"error", used.error().text()}, {"next", "the old one stays in use"}});
+void ProcessLog::open_anew() {
+  if (const Result<void> opened = change(settings_); !opened.has_value())
+    warning("log not opened", {{"error", opened.error().text()}, {"next", "the old one stays in use"}});
 }
 
 void ProcessLog::become(std::string who) {
   who_ = std::move(who);
-  use_or_stay(settings_, {});
+  open_anew();
 }
 
 void ProcessLog::reopen() {
-  if (settings_.error != "-") use_or_stay(settings_, {});
+  if (settings_.error != "-") open_anew();
 }
-
-void ProcessLog::change(const LogSettings& settings, UniqueFd file) { use_or_stay(settings, std::move(file)); }
 
 }  // namespace stint::logging

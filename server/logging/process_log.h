@@ -39,13 +39,13 @@ class ProcessLog final : public Log {
   void become(std::string who);
   // After log rotation: opens the path anew; on failure the old file stays in use, and says so.
   void reopen();
-  // These settings count from here on. `file`: as of open(). Not while another thread writes.
-  void change(const LogSettings& settings, UniqueFd file = {});
+  // These settings count from here on. `file`: as of open(). Error: it cannot be opened, and the old ones count. Not
+  // while another thread writes.
+  Result<void> change(const LogSettings& settings, UniqueFd file = {});
 
  private:
   explicit ProcessLog(std::string who);
-  Result<void> use(const LogSettings& settings, UniqueFd file);
-  void use_or_stay(const LogSettings& settings, UniqueFd file);
+  void open_anew();
 
   LogSettings settings_;
   std::string who_;

@@ -125,7 +125,7 @@ void Supervisor::Server::on_signal(int number) {
         log_.warning("ignoring a reload", {{"pool", settings_.app.name}, {"state", text_of(state_)}});
       break;
     case SIGUSR1:
-      reopen_logs();
+      static_cast<void>(reopen_logs());  // logged
       break;
     case SIGUSR2:
       if (auto begun = upgrade(); !begun)
@@ -161,16 +161,20 @@ void Supervisor::Server::tick_later() {
 }
 
 // After rotation: the new files are there before the workers, whose user may not make them, open them.
-void Supervisor::Server::reopen_logs() {
-  open_own_log();
+Result<void> Supervisor::Server::reopen_logs() {
+  const Result<void> opened = open_own_log();
   pool_->reopen_logs();
-  log_.info("logs reopened");
+  if (opened.has_value()) log_.info("logs reopened");
+  return opened;
 }
 
-void Supervisor::Server::open_own_log() {
+Result<void> Supervisor::Server::open_own_log() {
   Result<UniqueFd> file = make_log_files(settings_.log, settings_.app.account);
-  if (file.has_value()) return change_own_log_(settings_.log, std::move(*file));
-  log_.warning("log files not opened", {{"error", file.error().text()}, {"next", "the old ones stay in use"}});
+  const Result<void> changed =
+      file.has_value() ? change_own_log_(settings_.log, std::move(*file)) : Result<void>(file.error());
+  if (!changed.has_value())
+    log_.warning("log not opened", {{"error", changed.error().text()}, {"next", "the old one stays in use"}});
+  return changed;
 }
 
 void Supervisor::Server::reap_others() {

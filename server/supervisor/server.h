@@ -45,8 +45,8 @@ class Supervisor::Server {
   void wait_for_signal();
   void on_signal(int number);
   void tick_later();
-  void reopen_logs();
-  void open_own_log();
+  Result<void> reopen_logs();
+  Result<void> open_own_log();
   void reap_others();
   Duration longest_stop() const;
   void leave(const std::string& reason);

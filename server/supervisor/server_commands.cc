@@ -60,6 +60,10 @@ std::string Supervisor::Server::answer_at_once(const control::Command& command) 
     if (auto begun = upgrade(); !begun) return error_json(begun.error().text());
     return json::serialize(json::object{{"ok", true}, {"id", pool_->reload_report().id}});
   }
+  if (std::holds_alternative<control::ReopenLogsCommand>(command)) {
+    const Result<void> reopened = reopen_logs();
+    return reopened.has_value() ? json::serialize(json::object{{"ok", true}}) : error_json(reopened.error().text());
+  }
   if (!is_leaving(state_)) leave("stint stop");
   return json::serialize(json::object{{"ok", true}, {"pid", ::getpid()}});
 }

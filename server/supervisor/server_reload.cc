@@ -109,7 +109,7 @@ void Supervisor::Server::take_over_settings() {
       pending_.settings.log.error != settings_.log.error || pending_.settings.log.level != settings_.log.level;
   settings_ = std::move(pending_.settings);
   settings_toml_ = std::move(pending_.toml);
-  if (is_logged_elsewhere) open_own_log();
+  if (is_logged_elsewhere) static_cast<void>(open_own_log());  // logged
   watch_sources();
 }
 

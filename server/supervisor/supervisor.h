@@ -21,8 +21,9 @@ namespace stint::supervisor {
 // For each address of settings.listen, in order: its listener, or all that an inherited address stands for.
 using Listeners = std::vector<std::vector<net::Listener>>;
 
-// Has the supervisor's own log written as the settings say; `file` is that of log.error where it is open.
-using LogChanger = std::function<void(const LogSettings&, UniqueFd file)>;
+// Has the supervisor's own log written as the settings say; `file` is that of log.error where it is open. Error: it
+// cannot be opened, and the old one stays in use.
+using LogChanger = std::function<Result<void>(const LogSettings&, UniqueFd file)>;
 
 // A server begins, or goes on with what another program in this process has left (upgrade.h).
 struct FreshStart {

@@ -231,7 +231,8 @@ TEST_CASE("a worker that is killed is replaced, and the others serve on", "[proc
   server.expect_clean_exit();
 }
 
-TEST_CASE("USR1 opens the access log again", "[process]") {
+TEST_CASE("USR1 and stint reopen-logs open the access log again", "[process]") {
+  const bool is_signal = GENERATE(true, false);
   auto folder = std::make_unique<TemporaryFolder>();
   const std::string log = folder->file("access.log"), moved = folder->file("access.log.1");
   ServerOptions options;
@@ -242,11 +243,31 @@ TEST_CASE("USR1 opens the access log again", "[process]") {
   CHECK(eventually([&] { return read_file(log).find("/?before") != std::string::npos; }));
 
   std::filesystem::rename(log, moved);
-  server.signal(SIGUSR1);
+  if (is_signal)
+    server.signal(SIGUSR1);
+  else
+    CHECK(server.command({"reopen-logs"}).exit_code == 0);
   CHECK(eventually([&] { return std::filesystem::exists(log); }));
   CHECK(eventually([&] {
     return fetch(server.address(), "/?after").status == 200 && read_file(log).find("/?after") != std::string::npos;
   }));
+  server.expect_clean_exit();
+}
+
+TEST_CASE("a log that cannot be opened again fails the command, and the old one stays", "[process]") {
+  auto folder = std::make_unique<TemporaryFolder>();
+  const std::string logs = folder->file("logs"), moved = folder->file("moved");
+  ServerOptions options;
+  options.listen = {"unix:site.sock"};
+  options.set = {{"log.error", "\"" + logs + "/error.log\""}};
+  ServerProcess server(options, std::move(folder));
+  REQUIRE(eventually([&] { return server.ready_workers().size() == 1; }));
+  std::filesystem::rename(logs, moved);
+  std::ofstream(logs) << "in the way";
+  const CommandResult result = server.command({"reopen-logs"});
+  CHECK(result.exit_code == 1);
+  CHECK(result.error == "stint: open " + logs + "/error.log: Not a directory\n");
+  CHECK(read_file(moved + "/error.log").find("log not opened") != std::string::npos);
   server.expect_clean_exit();
 }
 

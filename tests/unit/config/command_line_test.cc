@@ -84,6 +84,7 @@ TEST_CASE("commands to a running server say which one", "[cli]") {
   CHECK(parsed<Trace>({"trace", "2", "--json"}).slot == 2u);
   CHECK(parsed<Trace>({"trace", "--json"}).is_json);
   CHECK(!parsed<Trace>({"trace"}).slot);
+  CHECK(parsed<ReopenLogs>({"reopen-logs", "--socket", "/run/s"}).server.socket == "/run/s");
   CHECK(!parsed<Stop>({"stop"}).server.file);
   CHECK(!parsed<Stop>({"stop"}).waits);
   CHECK(parsed<Stop>({"stop", "--wait"}).waits);

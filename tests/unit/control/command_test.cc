@@ -8,6 +8,9 @@ TEST_CASE("every command comes back as it was asked", "[control]") {
   auto status = decode_command(encode_command(StatusCommand{}));
   REQUIRE(status.has_value());
   CHECK(std::holds_alternative<StatusCommand>(*status));
+  auto logs = decode_command(encode_command(ReopenLogsCommand{}));
+  REQUIRE(logs.has_value());
+  CHECK(std::holds_alternative<ReopenLogsCommand>(*logs));
   auto stop = decode_command(encode_command(StopCommand{}));
   REQUIRE(stop.has_value());
   CHECK(std::holds_alternative<StopCommand>(*stop));

@@ -316,8 +316,10 @@ int zygote_role(const cli::Zygote& command) {
   };
   std::optional<worker::Worker> worker;
   const auto begin_worker = [&](control::WorkerInheritance inherited) {
+    worker::claim_signals();
     log.become("worker " + name + "/" + std::to_string(inherited.slot));
     worker.emplace(settings, std::move(inherited), starter, log, reopen_log, set_title);
+    worker->limit_start();
     if (const Result<void> kept = worker->start_keeper(); !kept.has_value())
       log.warning("no keeper", {{"error", kept.error().text()}, {"next", "starting it later"}});
   };

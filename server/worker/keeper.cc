@@ -70,7 +70,9 @@ class Relief {
     const std::optional<std::uint64_t> read = net::read_bytes(slot.socket);
     control::HandoverHeader header;
     header.peer = slot.peer;
-    if (!read || *read - slot.read_before >= ConnectionSlot::capacity) return answer(slot, Verdict::died);
+    // Not whole: it died while it wrote the request down in its place.
+    if (!read || slot.is_whole == 0 || *read - slot.read_before >= ConnectionSlot::capacity)
+      return answer(slot, Verdict::died);
     header.length = static_cast<std::uint32_t>(*read - slot.read_before);
     const bool is_put = put_patiently(header, {slot.bytes.data(), header.length}, {&slot.socket, 1});
     is_put ? close(slot) : answer(slot, Verdict::died);
@@ -107,7 +109,8 @@ class Relief {
 
   bool may_retry(const ConnectionSlot& slot) const {
     if (!inheritance_.retries_interrupted || verdict_ != Verdict::died || slot.attempts > 0) return false;
-    return is_intact(slot) && http::is_safe_method(control::request_line_of({slot.bytes.data(), slot.head_length}).method);
+    return is_intact(slot) &&
+           http::is_safe_method(control::request_line_of({slot.bytes.data(), slot.head_length}).method);
   }
 
   // Together with others, unless there is more to tell about it than a socket tells.
@@ -242,16 +245,14 @@ class Relief {
 
 void relieve_dead_worker(const KeeperInheritance& inheritance) { Relief(inheritance).run(); }
 
-Result<void> start_keeper(const KeeperInheritance& inheritance) {
-  // Stays open in the table that both share, for as long as either lives.
+Result<UniqueFd> start_keeper(const KeeperInheritance& inheritance) {
   UniqueFd worker(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
   if (!worker.is_open()) return system_error("pidfd_open of the worker");
   const long pid = ::syscall(SYS_clone, CLONE_FILES | CLONE_PARENT | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
   if (pid < 0) return system_error("clone a keeper that shares the descriptor table");
   if (pid == 0) keep(inheritance, worker.release());
-  static_cast<void>(worker.release());
   inheritance.table.header().keeper.store(static_cast<pid_t>(pid), std::memory_order_release);
-  return {};
+  return worker;
 }
 
 }  // namespace stint::worker

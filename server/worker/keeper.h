@@ -19,9 +19,10 @@ struct KeeperInheritance {
   bool retries_interrupted = true;
 };
 
-// Returns in the worker; its pid is in the table's header. Error: the clone was refused (seccomp): the worker can go on
-// without. REQUIRES: the process has one thread.
-Result<void> start_keeper(const KeeperInheritance& inheritance);
+// Returns in the worker; its pid is in the table's header. What it returns is the descriptor by which the keeper sees
+// the worker's end: in the table that both share, so that it has to stay open for as long as the keeper is wanted.
+// Error: the clone was refused (seccomp): the worker can go on without. REQUIRES: the process has one thread.
+Result<UniqueFd> start_keeper(const KeeperInheritance& inheritance);
 
 // What the keeper does once its worker is dead; apart from start_keeper() for tests. Descriptors of slots are closed.
 void relieve_dead_worker(const KeeperInheritance& inheritance);

@@ -50,6 +50,7 @@ int Worker::run() {
     tell(control::StartFailed{{"serve", started.error().text(), {}}});
     return 1;
   }
+  start_limit_.disarm();
   tell(control::Ready{steps_, runtime_.python});
   crew_->run();
   crew_.reset();  // the main thread is alone again
@@ -63,6 +64,11 @@ Worker::Remains Worker::leave_application() {
   forget_signals();
   forget_forked_children();
   return {{std::move(runtime_), std::move(application_)}, channel_.release()};
+}
+
+void Worker::limit_start() {
+  if (const Duration most = settings_.app.workers.startup_timeout; most.count() > 0)
+    start_limit_.arm_behind_supervisor(most, log_);
 }
 
 void Worker::take(StartedApplication started, StartStep fork) {
@@ -80,14 +86,16 @@ Result<void> Worker::start_keeper() {
 
   const std::string place = settings_.app.name + "/" + std::to_string(inheritance_.slot);
   set_title_("keeper " + place);
-  const Result<void> started = worker::start_keeper({.table = *shared_table_,
-                                                     .inbox_put = inheritance_.inbox_put.get(),
-                                                     .retries_interrupted = settings_.app.retry_interrupted});
+  Result<UniqueFd> started = worker::start_keeper({.table = *shared_table_,
+                                                   .inbox_put = inheritance_.inbox_put.get(),
+                                                   .retries_interrupted = settings_.app.retry_interrupted});
   set_title_("worker " + place + " gen " + std::to_string(inheritance_.generation));
   if (!started.has_value()) {
     log_.warning("no keeper", {{"error", started.error().text()},
                                {"next", "serving without: if this worker dies, its connections are lost"}});
+    return {};
   }
+  watched_by_keeper_ = std::move(*started);
   return {};
 }
 
@@ -190,8 +198,8 @@ void Worker::serve_waiting() {
   if (const std::size_t open = services_->table.open(); open != published_connections_) {
     published_connections_ = open;
     page_->set_connections(static_cast<std::uint32_t>(open));
-    acceptor_->resume_if_room();
   }
+  acceptor_->resume_if_room();
 }
 
 void Worker::tell(const control::Message& message) {

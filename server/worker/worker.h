@@ -22,6 +22,7 @@
 #include "server/worker/crew.h"
 #include "server/worker/drain.h"
 #include "server/worker/event_loop.h"
+#include "server/worker/kill_timer.h"
 #include "server/worker/private_memory.h"
 #include "server/worker/request_timeouts.h"
 #include "server/worker/tracer.h"
@@ -42,8 +43,10 @@ class Worker final : private CrewWork {
   Worker(const Settings& settings, control::WorkerInheritance inheritance, RuntimeStarter start_runtime, Log& log,
          std::function<void()> reopen_log, std::function<void(const std::string&)> set_title);
 
-  // Of a worker that a zygote has forked, before run(): what is started already, and the step that it took; and the
-  // keeper, which a worker otherwise starts by itself, while the process has one thread.
+  // Of a worker that a zygote has forked, before run(): the limit of its start, which has begun; what is started
+  // already, and the step that it took; and the keeper, which a worker otherwise starts by itself, while the process
+  // has one thread.
+  void limit_start();
   void take(StartedApplication started, StartStep fork);
   Result<void> start_keeper();
 
@@ -103,6 +106,8 @@ class Worker final : private CrewWork {
   std::function<void(const std::string&)> set_title_;
 
   control::Channel channel_;
+  UniqueFd watched_by_keeper_;
+  KillTimer start_limit_;  // of a start that a zygote has begun
   StartedRuntime runtime_;
   std::unique_ptr<Application> application_;
   std::vector<StartStep> steps_;

@@ -1,5 +1,6 @@
 #include "server/zygote/zygote.h"
 
+#include "server/control/signals_blocked.h"
 #include "server/zygote/fork_safety.h"
 #include "server/zygote/orphan.h"
 
@@ -107,6 +108,7 @@ std::optional<StartStep> Zygote::fork(const control::Fork& order, std::vector<Un
   }
   int error = 0;
   const pid_t pid = preloaded_.runtime->fork(order.slot, [&] {
+    const control::SignalsBlocked blocked;  // a handler there would take the worker for a child of the application
     const pid_t forked = fork_orphan();
     if (forked < 0) error = errno;
     if (forked != 0) return forked;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -356,6 +357,12 @@ TEST_CASE(
   CHECK(eventually([&] { return std::stoi(fetch(server.address(), "/").body) > 300; }));
   CHECK(fetch(server.address(), "/").field("X-Parent") == std::to_string(server.pid()));
   CHECK_FALSE(is_running(zygote));
+  unsigned watched = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/" + std::to_string(before) + "/fd")) {
+    std::error_code gone;
+    watched += std::filesystem::read_symlink(entry, gone) == "anon_inode:[pidfd]" ? 1 : 0;
+  }
+  CHECK(watched == 0);  // what watched it as a worker
   CHECK(server.log_count("keeper died") == 0);
   CHECK(server.log_count("died") == 0);
   server.expect_clean_exit();
@@ -377,6 +384,34 @@ TEST_CASE("a worker with a thread is not fit to become the zygote, which says so
   CHECK(site.zygotes().at(1) == zygote);
   CHECK(server.log_count("worker not fit") == 1);
   CHECK(server.wait_for_ready_workers(2));
+  server.expect_clean_exit();
+}
+
+// Handlers of the application, as its import left them; and a time in which a new worker has only those of its zygote.
+const std::string with_handlers = R"(
+import os, signal, time
+heard = []
+signal.signal(signal.SIGUSR2, lambda *_: heard.append(1))
+def after_fork():
+    open("forked", "a").close()
+    time.sleep(0.5)
+os.register_at_fork(after_in_child=after_fork)
+def application(environ, start_response):
+    start_response("200 OK", [("X-Worker-Pid", str(os.getpid()))])
+    return [str(len(heard)).encode()]
+)";
+
+TEST_CASE("a forked worker hears the application's signals, and passes the supervisor's over from the beginning",
+          "[process]") {
+  ForkedSite site(with_handlers, settings(1, forks));
+  ServerProcess& server = *site.server;
+  REQUIRE(eventually([&] { return std::filesystem::exists(server.folder().file("forked")); }));
+  for (const pid_t pid : server.processes())
+    if (pid != server.pid()) ::kill(pid, SIGUSR1);
+  server.wait_until_ready();
+  ::kill(server.ready_workers().at(0), SIGUSR2);
+  CHECK(eventually([&] { return fetch(server.address(), "/").body == "1"; }));
+  CHECK(server.log_count("SIGUSR") == 0);
   server.expect_clean_exit();
 }
 

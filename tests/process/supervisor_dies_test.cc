@@ -35,6 +35,18 @@ TEST_CASE("without a supervisor the kernel ends what the application holds up", 
     CHECK(server.wait_for_exit(patience) == 128 + SIGKILL);
     CHECK(eventually([&] { return server.processes().empty(); }));
   }
+  SECTION("its hooks in a worker that is forked") {
+    auto folder = std::make_unique<TemporaryFolder>();
+    options.set = {{"app.workers.startup_timeout", "\"1s\""},
+                   {"app.workers.start", "\"fork\""},
+                   {"app.env", "{ HOLD = \"/no\", HOLD_FORK = \"" + folder->file("forked") + "\" }"}};
+    options.module = "held_start:application";
+    ServerProcess server(options, std::move(folder));
+    REQUIRE(eventually([&] { return std::filesystem::exists(server.folder().file("forked")); }));
+    server.signal(SIGKILL);
+    CHECK(server.wait_for_exit(patience) == 128 + SIGKILL);
+    CHECK(eventually([&] { return server.processes().empty(); }));
+  }
   SECTION("its exit handlers") {
     options.set = {{"app.recycle.drain_timeout", "\"1s\""}};
     ServerProcess server(options);

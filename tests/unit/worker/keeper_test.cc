@@ -194,6 +194,13 @@ TEST_CASE("over TCP the keeper knows whether a read that was under way took anyt
     other.take_over(dead.bench.handed_over());
     other.run_until([&] { return client.receive().ends_with("/a"); });
   }
+  SECTION("a request, into the slot, which was being written down there: the client is told") {
+    REQUIRE(::recv(slot.socket, slot.bytes.data(), slot.bytes.size(), 0) == static_cast<ssize_t>(get_a.size()));
+    slot.is_whole = 0;
+    dead.relieve();
+    CHECK_FALSE(dead.has_handed_over());
+    CHECK_THAT(client.receive(), ContainsSubstring("HTTP/1.1 502 Bad Gateway"));
+  }
   SECTION("a part of a request, elsewhere, and it is lost: the client is told") {
     char taken[1000];
     REQUIRE(::recv(slot.socket, taken, sizeof taken, 0) == static_cast<ssize_t>(get_a.size()));
@@ -223,7 +230,8 @@ TEST_CASE("a keeper sleeps while its worker lives and hands over when it is kill
     int fds[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) ::_exit(1);
     table.slot(0).socket = fds[0];
-    if (!worker::start_keeper({.table = table, .inbox_put = inbox.put.get()}).has_value()) ::_exit(2);
+    const auto watched = worker::start_keeper({.table = table, .inbox_put = inbox.put.get()});
+    if (!watched.has_value()) ::_exit(2);
     table.slot(0).state.store(SlotState::idle);
     for (;;) ::pause();
   }

@@ -49,8 +49,8 @@ bool is_handover(const HandoverHeader& header, std::size_t bytes, std::size_t de
   return sockets == 1 || (is_idle && sockets <= most_idle_in_packet);
 }
 
-// The highest number that a descriptor out of the inbox has had. Numbers are given from the lowest free one on, so none
-// was near the end yet where this is not.
+// The highest number that a descriptor has had, as far as it was seen here. Numbers are given from the lowest free one
+// on, so where this one is far from the end there is room.
 std::atomic<int> highest_number{-1};
 
 // The kernel gives what it can of a packet's descriptors, and closes the others, which are clients. Where the last
@@ -61,10 +61,14 @@ bool has_room_for_descriptors(int any) {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX) return true;
   const auto end = static_cast<int>(limit.rlim_cur);
   const int most = std::min(static_cast<int>(most_descriptors), end / 4);
-  if (highest_number.load(std::memory_order_relaxed) < 0) highest_number = UniqueFd(::dup(any)).get();
-  if (highest_number.load(std::memory_order_relaxed) < end - 2 * most) return highest_number >= 0;
-  const UniqueFd lowest(::fcntl(any, F_DUPFD_CLOEXEC, end - 2 * most));
-  return lowest.is_open() && lowest.get() <= end - most;
+  {
+    const UniqueFd lowest(::fcntl(any, F_DUPFD_CLOEXEC, 0));  // the application has files as well
+    if (!lowest.is_open()) return false;
+    saw_descriptor(lowest.get());
+  }
+  if (highest_number.load(std::memory_order_relaxed) < end - 2 * most) return true;
+  const UniqueFd near_end(::fcntl(any, F_DUPFD_CLOEXEC, end - 2 * most));
+  return near_end.is_open() && near_end.get() <= end - most;
 }
 
 }  // namespace
@@ -101,6 +105,11 @@ int put_into_inbox(int put_end, const HandoverHeader& header, std::string_view b
   return net::send_with_descriptors(put_end, parts, descriptors, MSG_DONTWAIT);
 }
 
+// Whoever takes from the inbox has the lease, and is alone.
+void saw_descriptor(int number) {
+  if (number > highest_number.load(std::memory_order_relaxed)) highest_number.store(number, std::memory_order_relaxed);
+}
+
 Result<std::optional<Handover>> take_from_inbox(int take_end) {
   const std::string doing = "take a connection from the inbox";
   if (!has_room_for_descriptors(take_end)) return system_error(doing, EMFILE);
@@ -115,7 +124,7 @@ Result<std::optional<Handover>> take_from_inbox(int take_end) {
     return system_error(doing);
   }
 
-  for (const UniqueFd& descriptor : descriptors) highest_number = std::max(highest_number.load(), descriptor.get());
+  for (const UniqueFd& descriptor : descriptors) saw_descriptor(descriptor.get());
   if (received.size == 0 && descriptors.empty())
     return system_error(doing, ECONNRESET);  // nobody is left to put one in
   // The kernel gives what it can when the process has no descriptor left, and drops the others.

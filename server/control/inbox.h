@@ -62,5 +62,7 @@ int put_into_inbox(int put_end, const HandoverHeader& header, std::string_view b
 // nullopt: empty. An error: a packet that is no hand-over; its descriptors are closed. Or EMFILE: this process has no
 // room for the descriptors of a packet; it is still there, for others.
 Result<std::optional<Handover>> take_from_inbox(int take_end);
+// A descriptor of this number is in use, which shows how near the end of the numbers is.
+void saw_descriptor(int number);
 
 }  // namespace stint::control

@@ -30,13 +30,16 @@ std::optional<std::uint64_t> written_bytes(int socket) {
 }
 
 std::optional<std::uint64_t> read_bytes(int socket) {
-  // The queue first: what comes in between would otherwise look as if it had been taken.
-  int waiting = 0;
-  if (::ioctl(socket, SIOCINQ, &waiting) != 0) return std::nullopt;
-  const std::optional<tcp_info> info = info_of(socket);
-  int waiting_now = 0;
-  if (!info || ::ioctl(socket, SIOCINQ, &waiting_now) != 0 || waiting != waiting_now) return std::nullopt;
-  return info->tcpi_bytes_received - static_cast<std::uint64_t>(waiting);
+  // What comes in between would look as if it had been taken.
+  for (int attempts = 0; attempts < 8; ++attempts) {
+    int waiting = 0;
+    if (::ioctl(socket, SIOCINQ, &waiting) != 0) return std::nullopt;
+    const std::optional<tcp_info> info = info_of(socket);
+    int waiting_now = 0;
+    if (!info || ::ioctl(socket, SIOCINQ, &waiting_now) != 0) return std::nullopt;
+    if (waiting == waiting_now) return info->tcpi_bytes_received - static_cast<std::uint64_t>(waiting);
+  }
+  return std::nullopt;
 }
 
 std::uint64_t queued_bytes(int socket) {

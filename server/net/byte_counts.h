@@ -13,7 +13,8 @@ namespace stint::net {
 std::optional<std::uint64_t> written_bytes(int socket);
 
 // How many bytes of a connection have been taken from the kernel since it was accepted, whichever processes took them:
-// received ones (tcpi_bytes_received) less those that still wait (SIOCINQ). The same conditions.
+// received ones (tcpi_bytes_received) less those that still wait (SIOCINQ). The same conditions, and nullopt where more
+// comes all the time.
 std::optional<std::uint64_t> read_bytes(int socket);
 
 // Bytes that the peer has not taken yet: not acknowledged ones (SIOCOUTQ), or of a unix socket, about, those not read.

@@ -93,6 +93,7 @@ bool Acceptor::pause_when_full() {
 
 Connection* Acceptor::add(UniqueFd socket, net::AddressText remote, const control::Handover* handover) {
   Connection& connection = services_.table.add(services_, std::move(socket), std::move(remote));
+  control::saw_descriptor(connection.socket());
   const Result<void> started = connection.start(handover);
   if (started.has_value()) return &connection;
   services_.table.bury(connection);
@@ -117,6 +118,7 @@ bool Acceptor::accept_from(const net::Listener& listener, unsigned most) {
 // A worker that has got a request to start leaves the next one to others; but one at a time it takes also while
 // requests wait here: where all workers have some, what is in the inbox would wait for ever.
 bool Acceptor::take_from_inbox(unsigned most) {
+  if (is_retrying_) return true;
   for (unsigned i = 0; i < most && !pause_when_full(); ++i) {
     if (i > 0 && most != everything && services_.dispatcher.has_waiting()) return true;
     Result<std::optional<control::Handover>> taken = control::take_from_inbox(inbox_.socket.get());
@@ -127,6 +129,7 @@ bool Acceptor::take_from_inbox(unsigned most) {
     if (!taken.has_value()) {
       services_.log.error("packet of the inbox not understood",
                           {{"error", taken.error().text()}, {"next", "its connections are closed"}});
+      if (taken.error().code.failed()) return false;  // the system's, which will not pass by trying again
       continue;
     }
     if (!*taken) {
@@ -170,6 +173,11 @@ void Acceptor::on_deadline() {
   resume_if_room();
 }
 
+void Acceptor::retry_now() {
+  disarm();
+  is_retrying_ = false;
+}
+
 void Acceptor::resume_if_room() {
   if (is_watching_ || !has_room()) return;
   services_.page.set_full(false);
@@ -179,6 +187,7 @@ void Acceptor::resume_if_room() {
 
 void Acceptor::look() {
   if (is_watching_ && !holds_listeners_) take_from_listeners(1);
+  if (is_watching_ && !holds_inbox()) take_from_inbox(1);
 }
 
 bool Acceptor::take_from_listeners(unsigned most) {
@@ -197,8 +206,7 @@ void Acceptor::close() {
 
 void Acceptor::stop() {
   close();
-  disarm();
-  is_retrying_ = false;
+  retry_now();
   doors_.clear();
   inbox_.socket.reset();
 }

@@ -1,7 +1,7 @@
 // Takes connections into the table while there is room: new ones from the inherited listeners, live ones from the
 // pool's inbox. All workers wait on the same sockets with EPOLLEXCLUSIVE, so that the kernel wakes one of them for a
 // connection, not all. The one that it has woken is the only one that knows: if that stops to wait before it has
-// looked, it looks once more afterwards.
+// looked, it looks once more afterwards; and all look again once a second.
 #pragma once
 
 #include "server/control/idle_workers.h"
@@ -38,6 +38,8 @@ class Acceptor final : private Timed {
   // After so many more idle connections out of the inbox it leaves the next ones to others for a moment, once.
   void allow(std::size_t idle_connections) { allowed_ = idle_connections; }
   void leave_inbox();
+  // Does not wait any longer for descriptors or memory to be freed.
+  void retry_now();
   static constexpr unsigned everything = std::numeric_limits<unsigned>::max();
   // Once a second: a connection whose wake-up went to a worker that could not take it (it was full, or has died).
   void look();

@@ -96,6 +96,7 @@ void Connection::read() {
     if (bytes->empty()) return;
     if (bytes->size() < shared_.place().size()) return advance(*bytes);
     unread_.assign(*bytes);
+    share_unused(unread_);  // before the kernel's count goes on
     return read_more(true);
   }
   read_more(false);
@@ -360,9 +361,17 @@ void Connection::go_on() {
 }
 
 void Connection::stamp_request(std::string_view given_id) {
+  is_awaiting_last_ = false;
   id_ = given_id.empty() ? services_.request_ids.next() : RequestId(given_id);
   began_ = std::chrono::steady_clock::now();
   began_wall_ = std::time(nullptr);
+}
+
+// Of a request that the application does not see: its id as far as its head is known.
+void Connection::stamp_unserved() {
+  RequestOrigin origin;
+  if (has_head_) peer_.describe(parser_.head(), origin);
+  stamp_request(origin.request_id);
 }
 
 void Connection::serve(std::string_view rest) {
@@ -389,7 +398,7 @@ void Connection::serve(std::string_view rest) {
   };
   state_ = State::calling;
   shared_.calling(unstarted(rest), id_.view(), began_, written_);
-  writer_.begin(head.method, head.version_minor, head.wants_keep_alive);
+  begin_answer(head.method, head.version_minor, head.wants_keep_alive);
   services_.dispatcher.dispatch(
       {.request = request, .writer = writer_, .call = call_, .connection = *this, .now = began_});
   if (has_timed_out_) return end_timed_out();
@@ -406,6 +415,11 @@ void Connection::serve(std::string_view rest) {
   after_answer();
 }
 
+void Connection::begin_answer(std::string_view method, int version_minor, bool wants_keep_alive) {
+  writer_.begin(method, version_minor, wants_keep_alive);
+  body_sent_ = 0;
+}
+
 void Connection::refuse(const http::Refusal& refusal) {
   disarm();
   shared_.closing();  // whoever came after us would have nothing to add
@@ -413,9 +427,9 @@ void Connection::refuse(const http::Refusal& refusal) {
   services_.log.debug("request refused",
                       {{"status", refusal.status}, {"reason", text_of(refusal.reason)}, {"client", peer_.address()}});
   is_refused_ = true;
-  stamp_request({});
+  stamp_unserved();
   state_ = State::calling;
-  writer_.begin(parser_.is_head_request() ? "HEAD" : "", 1, false);
+  begin_answer(parser_.is_head_request() ? "HEAD" : "", 1, false);
   const HeaderField allow{"Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"};
   writer_.answer(refusal.status, {&allow, refusal.status == 405 ? 1U : 0U});
   writer_.finish();
@@ -459,6 +473,7 @@ Result<bool> Connection::send_out() {
                      .ends_with_connection = writer_.ends_with_connection()});
   const Result<bool> sent = queue_.send(socket_.get());
   shared_.answered(queue_.sent());
+  body_sent_ = writer_.body_bytes() - std::min(writer_.body_bytes(), queue_.pending());
   return sent;
 }
 
@@ -537,8 +552,8 @@ void Connection::note_that_client_left() {
 
 // The client left before its request had its turn.
 void Connection::leave_unserved() {
-  stamp_request({});
-  writer_.begin(parser_.head().method, 1, false);
+  stamp_unserved();
+  begin_answer(parser_.head().method, 1, false);
   note_that_client_left();
   log_access();
   close();
@@ -547,8 +562,9 @@ void Connection::leave_unserved() {
 // A call of more than a moment may have missed an order to retire, if nobody has taken the loop over: its answer has to
 // announce the close. A shorter one the order can wait for. Nor is the loop waited for, with the interpreter's lock:
 // whoever has it may be writing a log that a thread of the application reads.
-bool Connection::is_draining() {
-  if (!services_.is_draining && std::chrono::steady_clock::now() - began_ > call_limit) {
+bool Connection::shall_announce_close() {
+  const bool may_look = !services_.is_draining && !services_.dispatcher.defers();
+  if (may_look && std::chrono::steady_clock::now() - began_ > call_limit) {
     const LoopLease::Call::TriedTurn turn(call_, std::chrono::milliseconds(0));
     if (turn.has()) services_.look_for_orders();
   }
@@ -584,7 +600,6 @@ void Connection::finish_request() {
 
 void Connection::enter_idle() {
   state_ = State::idle;
-  is_awaiting_last_ = false;
   has_head_ = false;
   attempts_ = 0;
   forget_bytes(head_bytes_);
@@ -597,7 +612,7 @@ void Connection::enter_idle() {
 void Connection::log_access() {
   log_access({.status = has_left_ ? client_left_status : writer_.status(),
               .head_lines = writer_.head_lines(),
-              .body_bytes = writer_.body_bytes() - std::min(writer_.body_bytes(), queue_.pending()),
+              .body_bytes = body_sent_,
               .was_complete = queue_.is_empty() && !is_gone_ && !writer_.is_broken()});
 }
 
@@ -669,6 +684,13 @@ void Connection::close() {
   services_.table.bury(*this);
 }
 
+void Connection::give_up() {
+  if (state_ != State::writing) return close();
+  is_gone_ = true;
+  log_access();
+  cut();
+}
+
 // Closes in the middle of an answer, visibly: the client sees a reset instead of an end that would make an answer
 // without a length look whole. What the kernel has for a client that does not read goes with it; after an orderly end
 // it would stay there, megabytes without an owner, as long as the client answers the kernel's probes.
@@ -696,10 +718,8 @@ void Connection::on_deadline() {
       return call_.resume();
     case State::writing:
       if (has_client_taken()) return await_client();
-      is_gone_ = true;
       services_.page.count_write_timeout();
-      log_access();
-      return cut();
+      return give_up();
     case State::lingering:
       return awaits_last_bytes() ? void() : close();
     case State::waiting:
@@ -727,7 +747,7 @@ Connection::RunningRequest Connection::running_request() const {
 }
 
 // By whichever thread leads. The writer and what it has queued are the call's: what they hold is lost with it.
-void Connection::time_out() {
+bool Connection::time_out() {
   STINT_ASSERT(state_ == State::calling && !has_timed_out_);
   has_timed_out_ = true;
   is_gone_ = true;
@@ -736,11 +756,17 @@ void Connection::time_out() {
   services_.page.count_request_timeout();
   shared_.closing();
   const std::uint64_t sent = queue_.sent();
-  if (sent == 0 && !is_interim_cut_) return answer_timed_out();
-  // A part of the answer is out, and its head cannot change any more.
-  log_access({.status = writer_.status(), .head_lines = writer_.head_lines(), .body_bytes = sent});
+  if (sent == 0 && !is_interim_cut_) {
+    answer_timed_out();
+    return true;
+  }
+  // Only once a part of the answer is out its head cannot change any more.
+  log_access(sent == 0
+                 ? Answered{.status = 504}
+                 : Answered{.status = writer_.status(), .head_lines = writer_.head_lines(), .body_bytes = body_sent_});
   net::reset_on_close(socket_.get());
   leave_to_call();
+  return false;
 }
 
 void Connection::answer_timed_out() {
@@ -761,6 +787,7 @@ void Connection::answer_timed_out() {
 }
 
 void Connection::leave_to_call() {
+  if (!socket_.is_open()) return;  // it has gone before, and the call goes on
   disarm();
   shared_.free();
   services_.loop.unwatch(socket_.get());

@@ -68,7 +68,8 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   // Its turn has come (Dispatcher). REQUIRES: state waiting.
   void serve_waiting();
   // Its call takes too long (RunningCalls): the client is answered without it. REQUIRES: state calling.
-  void time_out();
+  // False: a part of the answer was out already, and it has been cut instead.
+  bool time_out();
   // The request of the call that runs, for the log. REQUIRES: state calling.
   struct RunningRequest {
     std::string method;
@@ -80,12 +81,15 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   // The call goes on, and nobody waits for its answer any more.
   bool is_left_to_call() const { return has_timed_out_ && !socket_.is_open(); }
   void close();
+  // Its time is over: closes it, and cuts and logs the answer that is under way.
+  void give_up();
 
   // Requests answered here since the worker last evened its load out; and nothing has begun, so that it could go.
   std::uint32_t recent_requests() const;
   bool is_idle() const { return state_ == State::idle; }
 
   std::size_t slot() const { return slot_; }
+  int socket() const { return socket_.get(); }
 
  private:
   // Reading: `bytes` is what has been read and not used, in a lent buffer or in unread_.
@@ -110,7 +114,9 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
 
   // Answering
   void stamp_request(std::string_view given_id);  // its id (made, where none is given) and its time
-  void serve(std::string_view rest);              // `rest`: what was read behind the request
+  void stamp_unserved();
+  void serve(std::string_view rest);  // `rest`: what was read behind the request
+  void begin_answer(std::string_view method, int version_minor, bool wants_keep_alive);
   void go_on();
   void refuse(const http::Refusal& refusal);
   void refuse_unstored_body(const Error& error);
@@ -129,7 +135,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   void finish_request();  // all of it is with the kernel
   Result<void> wait_until_sent() override;
   bool is_client_gone() const override { return is_gone_; }
-  bool is_draining() override;
+  bool shall_announce_close() override;
   void send_interim(std::string_view answer) override;
   // Of the answer that is done, or given up.
   struct Answered {
@@ -172,6 +178,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   std::time_t began_wall_{};
   std::uint64_t read_ = 0;         // bytes taken from the connection, by whichever worker
   std::uint64_t written_ = 0;      // bytes sent on the connection before the answer at work, by whichever worker
+  std::uint64_t body_sent_ = 0;    // of the answer at work, without its framing
   std::uint64_t call_number_ = 0;  // Request::number
   std::uint64_t queued_ = 0;       // bytes that the client had not taken when its deadline was armed
   TimePoint lingers_until_{};

@@ -10,6 +10,11 @@
 
 namespace stint::worker {
 
+namespace {
+// More than any connection has had: whoever relieves this worker finds that it cannot know what is missing.
+constexpr std::uint64_t unknown_count = std::uint64_t{1} << 62;
+}  // namespace
+
 SharedSlot::Unstarted Connection::unstarted(std::string_view rest) const {
   const bool has_body = parser_.head().body != http::BodyKind::none;
   return {.head = head_,
@@ -56,7 +61,7 @@ void Connection::take_over(control::Handover handover) {
   attempts_ = header.attempts;
   peer_.resume(header.peer);
   shared_.peer(peer_.record());
-  read_ = net::read_bytes(socket_.get()).value_or(0);
+  read_ = net::read_bytes(socket_.get()).value_or(unknown_count);
   written_ = net::written_bytes(socket_.get()).value_or(0);
   if (header.length == 0) {
     services_.limit_of_rest(services_.deadlines.idle).arm(*this, services_.loop.now());

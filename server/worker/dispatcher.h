@@ -69,6 +69,7 @@ class Dispatcher {
    private:
     Dispatcher& dispatcher_;
   };
+  bool defers() const { return defers_; }
   void interrupt(std::uint64_t call, Interruption why) { application_.interrupt(call, why); }
   // Lets the application free what it holds for answers that have been sent, when this thread calls it.
   void tidy(TimePoint now);

@@ -14,11 +14,12 @@ constexpr std::chrono::seconds turns_time{1};
 
 void Drain::begin(bool is_stopping, bool takes_waiting) {
   const bool is_first = !services_.is_draining;
+  const bool has_served = acceptor_.is_open();
   if (is_first) {
-    const bool may_have_been_woken = acceptor_.is_open();
     acceptor_.close();
-    if (!is_stopping && (takes_waiting || may_have_been_woken))
+    if (!is_stopping && (takes_waiting || has_served))
       acceptor_.take_from_listeners(takes_waiting ? Acceptor::everything : 1);
+    if (!is_stopping && has_served) acceptor_.take_from_inbox(1);
     // From here on nothing new enters; only what has begun or waits remains.
     services_.is_draining = true;
     limit_.arm(*this, services_.loop.now());
@@ -30,6 +31,7 @@ void Drain::begin(bool is_stopping, bool takes_waiting) {
   services_.is_stopping = true;
   services_.table.for_each([](Connection& connection) { connection.expect_end(); });
   if (!is_first) return;
+  if (!has_served) return acceptor_.stop();  // who was never told to serve takes nothing at the end either
   is_taking_ = true;
   stopping_since_ = services_.loop.now();
   take_turn();
@@ -39,6 +41,7 @@ void Drain::begin(bool is_stopping, bool takes_waiting) {
 void Drain::take_turn() {
   const bool is_last = services_.loop.now() - stopping_since_ > turns_time;
   const unsigned most = is_last ? Acceptor::everything : at_a_time;
+  if (is_last) acceptor_.retry_now();
   const bool listeners_have_more = acceptor_.take_from_listeners(most);
   const bool inbox_has_more = acceptor_.take_from_inbox(most);
   if (is_last || !(listeners_have_more || inbox_has_more)) return end_turns();
@@ -77,7 +80,8 @@ void Drain::hand_over_all() {
 void Drain::on_deadline() {
   services_.log.warning("drain timeout", {{"connections", services_.table.open()}, {"next", "closing them"}});
   if (is_taking_) end_turns();
-  services_.table.for_each([](Connection& connection) { connection.close(); });
+  waits_for_timed_out_ = false;
+  services_.table.for_each([](Connection& connection) { connection.give_up(); });
 }
 
 }  // namespace stint::worker

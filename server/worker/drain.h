@@ -17,7 +17,7 @@ namespace stint::worker {
 
 class Drain final : private Timed {
  public:
-  // `waits_for_timed_out`: for the calls too that have been answered without.
+  // `waits_for_timed_out`: for the calls too that have been answered without, until the time-out.
   Drain(ConnectionServices& services, Acceptor& acceptor, std::chrono::milliseconds timeout, bool waits_for_timed_out)
       : services_(services), acceptor_(acceptor), waits_for_timed_out_(waits_for_timed_out), limit_(timeout) {
     services_.loop.add(limit_);
@@ -56,7 +56,7 @@ class Drain final : private Timed {
 
   ConnectionServices& services_;
   Acceptor& acceptor_;
-  const bool waits_for_timed_out_;
+  bool waits_for_timed_out_;
   DeadlineList limit_;
   DeadlineList retrying_{std::chrono::milliseconds(5)};
   Retry retry_{*this};

@@ -39,6 +39,7 @@ Result<void> EventLoop::watch(int fd, std::uint32_t events, Watcher& watcher) {
 }
 
 void EventLoop::rewatch(int fd, std::uint32_t events) {
+  STINT_ASSERT(fd >= 0);
   Registration& registration = registrations_[static_cast<std::size_t>(fd)];
   STINT_ASSERT(registration.watcher != nullptr);
   if (registration.events == events) return;
@@ -50,6 +51,7 @@ void EventLoop::rewatch(int fd, std::uint32_t events) {
 }
 
 void EventLoop::unwatch(int fd) {
+  STINT_ASSERT(fd >= 0);
   Registration& registration = registrations_[static_cast<std::size_t>(fd)];
   STINT_ASSERT(registration.watcher != nullptr);
   registration = {};

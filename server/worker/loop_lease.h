@@ -17,7 +17,7 @@
 // other thread. A monitor looks at the word and appoints another leader when a call gets old; it sleeps when none runs.
 //
 // Always: exactly one thread leads. A thread that is away needs the lease only for a moment: to send what its call has
-// given, and for what follows the call. Threads get it in the order in which they asked.
+// given, and for what follows the call. Threads that wait for it get it in the order in which they asked.
 #pragma once
 
 #include "server/worker/event_loop.h"

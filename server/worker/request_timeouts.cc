@@ -35,7 +35,7 @@ RequestTimeouts::RequestTimeouts(ConnectionServices& services, Tracer* tracer, b
 
 void RequestTimeouts::on_overdue(const RunningCall& call) {
   Overdue overdue{call.connection->running_request(), call.thread, call.began};
-  call.connection->time_out();
+  overdue.is_answered = call.connection->time_out();
   if (tracer_ == nullptr) {
     tell(overdue, "", "");
   } else {
@@ -64,7 +64,8 @@ void RequestTimeouts::tell(const Overdue& overdue, const std::string& lock, cons
                        {"request", overdue.request.id},
                        {"age", std::chrono::steady_clock::now() - overdue.began},
                        {"lock", lock},
-                       {"next", "504 to the client; this worker is replaced when its other requests are done"}},
+                       {"next", std::string(overdue.is_answered ? "504 to the client" : "the answer is cut") +
+                                    "; this worker is replaced when its other requests are done"}},
                       stacks);
 }
 

@@ -26,6 +26,7 @@ class RequestTimeouts {
     Connection::RunningRequest request;
     pid_t thread = 0;
     TimePoint began{};
+    bool is_answered = false;  // with a 504; else its answer was cut
   };
 
   void on_overdue(const RunningCall& call);

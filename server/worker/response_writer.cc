@@ -42,7 +42,7 @@ void ResponseWriter::send_head() {
   STINT_ASSERT(head_.is_set());
   framing_ = head_.framing(method_, version_minor_);
   // As late as possible: a worker that began to drain during the call still announces the close.
-  keeps_alive_ = keeps_alive_ && framing_ != BodyFraming::until_close && !host_.is_draining();
+  keeps_alive_ = keeps_alive_ && framing_ != BodyFraming::until_close && !host_.shall_announce_close();
   if (framing_ == BodyFraming::length) remaining_ = head_.content_length().value_or(0);
   thread_local http::DateClock clock;
   head_.append_to(queue_.owned(), framing_, version_minor_, keeps_alive_, clock.at(std::time(nullptr)));

@@ -17,7 +17,7 @@ class ResponseHost {
  public:
   virtual Result<void> wait_until_sent() = 0;              // until the queue is with the kernel
   virtual bool is_client_gone() const = 0;                 // as far as it is known
-  virtual bool is_draining() = 0;                          // the worker retires: announce the close
+  virtual bool shall_announce_close() = 0;                 // nobody will go on with the connection
   virtual void send_interim(std::string_view answer) = 0;  // 1xx, before anything is queued; without waiting
 
  protected:

@@ -27,6 +27,7 @@ void SharedSlot::reading(std::uint64_t read_before) {
 
 void SharedSlot::describe(const Unstarted& request) {
   slot_.is_whole = 0;
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // as of store()
   const std::size_t head = std::min(request.head.size(), ConnectionSlot::capacity);
   const std::size_t rest = std::min(request.rest.size(), ConnectionSlot::capacity - head);
   if (head > 0 && request.head.data() != slot_.bytes.data()) std::memcpy(slot_.bytes.data(), request.head.data(), head);

@@ -10,6 +10,7 @@
 #include "stint/worker_report.h"
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -65,7 +66,12 @@ class SharedSlot {
   void free() { store(control::SlotState::free); }
 
  private:
-  void store(control::SlotState state) { slot_.state.store(state, std::memory_order_release); }
+  // The compiler must not move what stands behind it to before it either: whoever dies in between has done all of one
+  // and nothing of the other.
+  void store(control::SlotState state) {
+    slot_.state.store(state, std::memory_order_release);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
   void describe(const Unstarted& request);
 
   control::ConnectionSlot& slot_;

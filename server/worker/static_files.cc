@@ -113,9 +113,11 @@ void send(FoundFile found, std::string_view name, const Request& request, Wrappi
   if (!S_ISREG(status.st_mode)) return writer.answer(404);
 
   const auto size = static_cast<std::uint64_t>(status.st_size);
-  const http::FileVersion version{
-      size, status.st_mtim.tv_sec,
-      http::make_etag(size, status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec)};
+  // It may be any that the file system can hold; the count then begins anew.
+  const std::uint64_t nanoseconds = static_cast<std::uint64_t>(status.st_mtim.tv_sec) * 1'000'000'000U +
+                                    static_cast<std::uint64_t>(status.st_mtim.tv_nsec);
+  const http::FileVersion version{size, status.st_mtim.tv_sec,
+                                  http::make_etag(size, static_cast<std::int64_t>(nanoseconds))};
   const bool is_plain = wrapping.status.starts_with("200") && (request.method == "GET" || request.method == "HEAD");
   const http::FileAnswer decision =
       is_plain ? http::decide(request.method, request.fields, version) : http::FileAnswer{.length = size};

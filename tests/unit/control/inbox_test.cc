@@ -248,6 +248,30 @@ TEST_CASE("a process without a descriptor left gets an error, and the packet sta
   CHECK(take(inbox)->sockets.size() == 2);
 }
 
+// Which came from anywhere but the inbox.
+TEST_CASE("a process with few descriptors left takes no packet that it could not hold", "[control]") {
+  const InboxEnds inbox = make();
+  const std::vector<int> many(most_idle_in_packet, STDIN_FILENO);
+  const auto put = [&] { REQUIRE(put_into_inbox(inbox.put.get(), {}, {}, many) == 0); };
+  put(), put();
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    const UniqueFd lowest(::dup(STDIN_FILENO));
+    const rlim_t end = static_cast<rlim_t>(lowest.get()) + 300;
+    const rlimit limit{end, end};
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::_exit(1);
+    if (!take_from_inbox(inbox.take.get()).has_value()) ::_exit(2);
+    for (int number = ::dup(STDIN_FILENO); number < static_cast<int>(end) - 20;) number = ::dup(STDIN_FILENO);
+    const auto taken = take_from_inbox(inbox.take.get());
+    ::_exit(!taken.has_value() && taken.error().code.value() == EMFILE ? 0 : 3);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+  CHECK(take(inbox)->sockets.size() == many.size());
+}
+
 TEST_CASE("an inbox that nobody can put into any more is told apart from an empty one", "[control]") {
   InboxEnds inbox = make();
   inbox.put.reset();

@@ -1,6 +1,7 @@
 #include "server/worker/acceptor.h"
 
 #include "server/control/idle_workers.h"
+#include "server/worker/drain.h"
 #include "tests/unit/worker/worker_bench.h"
 
 using namespace stint;
@@ -9,7 +10,9 @@ using namespace stint::test;
 namespace {
 
 struct AcceptorBench {
-  AcceptorBench() { REQUIRE(acceptor.start().has_value()); }
+  explicit AcceptorBench(bool serves = true) {
+    if (serves) REQUIRE(acceptor.start().has_value());
+  }
 
   static net::Listener open() {
     auto listener = net::open_listener({ListenAddress::Family::ipv4, "127.0.0.1", 0, ""});
@@ -63,4 +66,24 @@ TEST_CASE("a connection that nobody was woken for is found by the next look", "[
   CHECK(one.connections() == 1);
   CHECK(one.acceptor.take_from_listeners(1));
   CHECK(one.connections() == 2);
+}
+
+TEST_CASE("a stopping worker takes what waits, but not one that was never told to serve", "[worker]") {
+  const bool serves = GENERATE(true, false);
+  AcceptorBench one(serves);
+  const UniqueFd client = one.connect_to_listener();
+  worker::Drain drain(one.bench.services, one.acceptor, std::chrono::seconds(10), false);
+  drain.begin(true);
+  CHECK(one.connections() == (serves ? 1 : 0));
+  CHECK(drain.is_over() == !serves);
+}
+
+TEST_CASE("a look finds what waits in the inbox as well", "[worker]") {
+  AcceptorBench one;
+  int ends[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+  const UniqueFd client(ends[0]), connection(ends[1]);
+  REQUIRE(control::put_into_inbox(one.bench.inbox.put.get(), {}, {}, {&ends[1], 1}) == 0);
+  one.acceptor.look();
+  CHECK(one.connections() == 1);
 }

@@ -3,6 +3,7 @@
 #include "tests/unit/worker/worker_bench.h"
 
 #include <fstream>
+#include <functional>
 
 using namespace stint;
 using namespace stint::test;
@@ -27,7 +28,15 @@ long written_times() {
   }
   return -1;
 }
+
+std::function<void()> on_recv = [] {};
 }  // namespace
+
+// In place of the C library's, here and in the room.
+extern "C" ssize_t recv(int socket, void* place, std::size_t size, int flags) {
+  on_recv();
+  return ::recvfrom(socket, place, size, flags, nullptr, nullptr);
+}
 
 TEST_CASE("a kept-alive connection serves one request after the other", "[worker]") {
   WorkerBench bench;
@@ -302,6 +311,58 @@ TEST_CASE("a slow client has as long as it takes something, one that takes nothi
   CHECK(bench.page.report().counts.write_timeouts == 1);
   reads.close();
   bench.run_until([&] { return bench.services.table.is_empty(); });
+}
+
+TEST_CASE("time that a client took for one answer is not missing for its last one", "[worker]") {
+  Settings settings = bench_settings();
+  settings.http.idle_timeout = std::chrono::milliseconds(100);
+  WorkerBench bench(settings);
+  const std::string body(200'000, 'b');
+  bench.application.behave = [&](const Request&, ResponseSink& sink) { return FakeApplication::say(sink, body); };
+  Client client = bench.connect_over_tcp(16384);
+  const auto rest = [&bench](std::chrono::milliseconds time) {
+    const auto end = std::chrono::steady_clock::now() + time;
+    bench.run_until([end] { return std::chrono::steady_clock::now() > end; });
+  };
+  client.send(get_a);
+  rest(std::chrono::seconds(1));  // over idle_timeout; the kernel has all of it
+  bench.run_until([&] { return client.receive().size() > body.size() && client.received.ends_with('b'); });
+  client.received.clear();
+  client.send("GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  rest(std::chrono::milliseconds(3'500));  // over the time for lingering
+  bench.run_until([&] { return client.receive().size() > body.size() && client.is_closed; });
+}
+
+TEST_CASE("an answer that is given up is cut, so that none looks whole", "[worker]") {
+  WorkerBench bench;
+  const std::string body(20'000'000, 'b');
+  bench.application.behave = [&](const Request&, ResponseSink& sink) { return FakeApplication::say(sink, body); };
+  Client client = bench.connect_over_tcp(16384);
+  client.send(get_a);
+  bench.run_until([&] { return bench.page.report().counts.requests == 1; });
+  bench.services.table.for_each([](worker::Connection& connection) { connection.give_up(); });
+  CHECK(bench.services.table.is_empty());
+  client.receive();
+  CHECK_FALSE(client.is_closed);
+}
+
+// A worker may die at any moment, and its keeper knows of what was read only what is written down.
+TEST_CASE("what was read of a long head is written down before more of it is read", "[worker]") {
+  WorkerBench bench;
+  Client client = bench.connect_over_tcp();
+  const control::ConnectionSlot& slot = bench.shared_table.slot(0);
+  const std::string request = "GET /" + std::string(5'000, 'a') + " HTTP/1.1\r\nHost: h\r\n\r\n";
+  unsigned reads = 0;
+  on_recv = [&] {
+    if (slot.is_reading == 0 || slot.read_before == 0) return;
+    ++reads;
+    must(slot.read_before == slot.capacity && slot.state.load() == control::SlotState::unstarted);
+    must(slot.is_whole == 1 && slot.length == slot.capacity);
+    must(std::string_view(slot.bytes.data(), slot.length) == request.substr(0, slot.length));
+  };
+  bench.exchange(client, request, "200 OK");
+  on_recv = [] {};
+  CHECK(reads == 1);
 }
 
 TEST_CASE("a refused upload is read for as long as it goes on, so that the client reads why", "[worker]") {

@@ -20,7 +20,7 @@ struct Bench : ResponseHost {
   Bench() : writer(queue, *this) {}
   stint::Result<void> wait_until_sent() override { return {}; }
   bool is_client_gone() const override { return false; }
-  bool is_draining() override { return drains; }
+  bool shall_announce_close() override { return drains; }
   void send_interim(std::string_view answer) override { interim += answer; }
   std::string sent() {
     int fds[2];

@@ -6,6 +6,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace stint::embed {
 namespace {
@@ -45,26 +46,23 @@ void log_without_gil(const Gil& gil, Stream* stream, const std::string& text) {
   log_lines(*stream->log, stream->worker, request_id, text);
 }
 
-void put(const Gil& gil, Stream* stream, const std::string& text) {
-  std::size_t complete = text.rfind('\n');
-  if (complete == std::string::npos) {
-    stream->partial += text;
-    if (stream->partial.size() < longest_line) return;
-    log_without_gil(gil, stream, std::exchange(stream->partial, {}));
-    return;
+// Logs the lines in `text`, all of it where it is long, and leaves the rest there.
+void log_complete(const Gil& gil, Stream* stream, std::string& text) {
+  const std::size_t end = text.rfind('\n');
+  if (end != std::string::npos) {
+    log_without_gil(gil, stream, text.substr(0, end + 1));
+    text.erase(0, end + 1);
   }
-  // What belongs to the lines is taken before the GIL goes: another thread may write meanwhile.
-  std::string lines = std::exchange(stream->partial, text.substr(complete + 1)) + text.substr(0, complete + 1);
-  log_without_gil(gil, stream, lines);
+  if (text.size() >= longest_line) log_without_gil(gil, stream, std::exchange(text, {}));
 }
 
-bool put_piece(const Gil& gil, Stream* stream, PyObject* text) {
-  const std::string bytes = utf8(gil, text);
-  if (bytes.empty() && PyUnicode_GET_LENGTH(text) > 0) {
+bool append_piece(const Gil& gil, std::string& text, PyObject* piece) {
+  const std::string bytes = utf8(gil, piece);
+  if (bytes.empty() && PyUnicode_GET_LENGTH(piece) > 0) {
     PyErr_NoMemory();
     return false;
   }
-  put(gil, stream, bytes);
+  text += bytes;
   return true;
 }
 
@@ -74,12 +72,16 @@ bool put_str(const Gil& gil, Stream* stream, PyObject* text) {
     PyErr_Format(PyExc_TypeError, "wsgi.errors: write() takes str, not %s", Py_TYPE(text)->tp_name);
     return false;
   }
+  // One write stays together: what it goes on from is taken, because another thread may write while the GIL is away.
+  std::string own = std::exchange(stream->partial, {});
   const Py_ssize_t length = PyUnicode_GET_LENGTH(text);
-  if (length <= piece_length) return put_piece(gil, stream, text);
   for (Py_ssize_t begin = 0; begin < length; begin += piece_length) {
-    PyRef piece = PyRef::steal(PyUnicode_Substring(text, begin, begin + piece_length));
-    if (!piece || !put_piece(gil, stream, piece.get())) return false;
+    PyRef part = length <= piece_length ? PyRef::borrow(text)
+                                        : PyRef::steal(PyUnicode_Substring(text, begin, begin + piece_length));
+    if (!part || !append_piece(gil, own, part.get())) return false;
+    log_complete(gil, stream, own);
   }
+  stream->partial.insert(0, own);
   return true;
 }
 

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <new>
+
 namespace stint::embed {
 namespace {
 
@@ -30,9 +32,14 @@ void flush_python_stdio(const Gil&) {
   }
 }
 
-void leave_forked_child(const Gil& gil) {
-  int status = PyErr_Occurred() != nullptr ? take_exit_status(gil) : 0;
-  flush_python_stdio(gil);
+// Whatever happens: a child that went on would write into the worker's memory and to its clients.
+void leave_forked_child(const Gil& gil) noexcept {
+  int status = 1;
+  try {
+    status = PyErr_Occurred() != nullptr ? take_exit_status(gil) : 0;
+    flush_python_stdio(gil);
+  } catch (const std::bad_alloc&) {
+  }
   _exit(status);
 }
 

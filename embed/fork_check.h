@@ -16,7 +16,7 @@ unsigned forks_so_far();
 
 // Ends a forked child: flushes Python's stdout and stderr and leaves by _exit, so that neither atexit handlers nor
 // destructors of the worker run. The status is SystemExit's when that is the exception set, 1 for another one, else 0.
-[[noreturn]] void leave_forked_child(const Gil& gil);
+[[noreturn]] void leave_forked_child(const Gil& gil) noexcept;
 
 inline void leave_if_forked(const Gil& gil, unsigned forks_before) {
   if (forks_so_far() != forks_before) leave_forked_child(gil);

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -16,8 +17,9 @@ namespace {
 
 // A read of a file shorter than this keeps the GIL: it comes from the page cache in less time than a hand-over takes.
 constexpr std::uint64_t large_read = 64 * 1024;
-// How much of a file is looked at at a time for the end of a line.
+// How much of a file is looked at at a time for the end of a line: of the usual one, and of one that is long.
 constexpr std::size_t line_piece = 8 * 1024;
+constexpr std::size_t long_line_piece = 256 * 1024;
 
 struct Stream {
   PyObject_HEAD RequestBody body;
@@ -96,10 +98,15 @@ std::optional<std::uint64_t> line_length(const Gil& gil, Stream* stream, std::ui
     std::size_t end = rest.find('\n');
     return end == std::string_view::npos ? limit : end + 1;
   }
-  char piece[line_piece];
+  char short_piece[line_piece];
+  std::unique_ptr<char[]> long_piece;
+  const std::uint64_t begin = stream->position;
   for (std::uint64_t seen = 0; seen < limit;) {
-    std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(limit - seen, line_piece));
-    if (!copy_body(gil, stream, stream->position + seen, piece, size)) return std::nullopt;
+    if (seen >= large_read && !long_piece) long_piece.reset(new (std::nothrow) char[long_line_piece]);
+    char* const piece = long_piece ? long_piece.get() : short_piece;
+    const std::size_t most = long_piece ? long_line_piece : line_piece;
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(limit - seen, most));
+    if (!copy_body(gil, stream, begin + seen, piece, size)) return std::nullopt;
     if (const void* end = std::memchr(piece, '\n', size); end != nullptr) {
       return seen + static_cast<std::uint64_t>(static_cast<const char*>(end) - piece) + 1;
     }
@@ -109,8 +116,13 @@ std::optional<std::uint64_t> line_length(const Gil& gil, Stream* stream, std::ui
 }
 
 PyObject* take_line(const Gil& gil, Stream* stream, std::uint64_t limit) {
-  auto length = line_length(gil, stream, limit);
-  return length ? take(gil, stream, *length) : nullptr;
+  for (;;) {
+    const std::uint64_t begin = stream->position;
+    auto length = line_length(gil, stream, limit);
+    if (!length) return nullptr;
+    if (stream->position == begin) return take(gil, stream, *length);
+    // It let the GIL go, and another thread has read meanwhile.
+  }
 }
 
 // The one optional argument of read, readline and readlines: absent, None and negative mean "no limit".

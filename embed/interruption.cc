@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
-#include <system_error>
+#include <exception>
 #include <thread>
 
 namespace stint::embed {
@@ -54,7 +54,7 @@ void Interruptions::interrupt(std::uint64_t call, Interruption why, Log& log) {
       const Gil gil = acquire_gil();
       calls->raise(call, why);
     }).detach();
-  } catch (const std::system_error& failure) {
+  } catch (const std::exception& failure) {  // no thread, or no memory
     log.warning("call not interrupted", {{"error", failure.what()}, {"next", "it goes on"}});
   }
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);

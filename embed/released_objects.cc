@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <new>
 #include <vector>
 
 namespace stint::embed {
@@ -14,10 +15,13 @@ std::atomic<bool> is_any_there{false};  // so that the usual call needs no lock
 
 void retain(void* owner) { Py_INCREF(static_cast<PyObject*>(owner)); }
 
-void release(void* owner) {
+void release(void* owner) noexcept {
   std::lock_guard lock(mutex);
-  released.push_back(static_cast<PyObject*>(owner));
-  is_any_there.store(true, std::memory_order_release);
+  try {
+    released.push_back(static_cast<PyObject*>(owner));
+    is_any_there.store(true, std::memory_order_release);
+  } catch (const std::bad_alloc&) {  // this one stays for good
+  }
 }
 
 }  // namespace

@@ -31,8 +31,8 @@ Result<std::unique_ptr<Runtime>> start_runtime(const RuntimeOptions& options) {
 std::unique_ptr<Application> PythonRuntime::load(std::vector<StartStep>& steps, LoadFailure& failure) {
   steps.push_back({"interpreter", start_took_});
   const auto begin = Clock::now();
+  std::unique_ptr<WsgiApplication> application;  // its destructor takes the GIL
   const Gil gil = acquire_gil();
-  std::unique_ptr<WsgiApplication> application;
   PyRef callable = import_application(gil, options_.app->module, failure);
   if (callable) application = WsgiApplication::make(gil, std::move(callable), options_, failure);
   if (application) make_django_caches(gil);

@@ -48,6 +48,14 @@ bool copy_attribute(const Gil& gil, PyObject* from, PyObject* to, const char* na
   return value && PyObject_SetAttrString(to, name, value.get()) == 0;
 }
 
+struct Types {
+  PyRef text;  // TextIOWrapper
+  PyRef file;  // FileIO
+  PyRef ours;
+  bool is_python_text(PyObject* stream) const { return reinterpret_cast<PyObject*>(Py_TYPE(stream)) == text.get(); }
+  bool is_python_file(PyObject* buffer) const { return reinterpret_cast<PyObject*>(Py_TYPE(buffer)) == file.get(); }
+};
+
 // The same stream over a file of our type. Empty: a Python error is set.
 PyRef remake(const Gil& gil, PyObject* stream, PyObject* buffer, PyObject* type) {
   PyRef file = PyRef::steal(PyObject_CallMethod(buffer, "fileno", nullptr));
@@ -71,16 +79,15 @@ PyRef remake(const Gil& gil, PyObject* stream, PyObject* buffer, PyObject* type)
 }
 
 // False: a Python error is set.
-bool replace(const Gil& gil, const std::string& name, PyObject* file_io, PyObject* type) {
+bool replace(const Gil& gil, const std::string& name, const Types& types) {
   PyObject* there = PySys_GetObject(name.c_str());  // lent; None when the descriptor was closed
-  if (there == nullptr || there == Py_None) return true;
+  // Any other is the environment's own (sitecustomize), and its own affair.
+  if (there == nullptr || !types.is_python_text(there)) return true;
   PyRef stream = PyRef::borrow(there);
   PyRef buffer = attribute(gil, stream.get(), "buffer");
-  if (!buffer || reinterpret_cast<PyObject*>(Py_TYPE(buffer.get())) != file_io) {
-    PyErr_Clear();  // the environment's own (sitecustomize), and its own affair
-    return true;
-  }
-  PyRef made = remake(gil, stream.get(), buffer.get(), type);
+  if (!buffer) return false;
+  if (!types.is_python_file(buffer.get())) return true;
+  PyRef made = remake(gil, stream.get(), buffer.get(), types.ours.get());
   return made && PySys_SetObject(name.c_str(), made.get()) == 0 &&
          PySys_SetObject(("__" + name + "__").c_str(), made.get()) == 0;
 }
@@ -89,11 +96,12 @@ bool replace(const Gil& gil, const std::string& name, PyObject* file_io, PyObjec
 
 bool ready_standard_streams(const Gil& gil) {
   PyRef io = PyRef::steal(PyImport_ImportModule("io"));
-  PyRef file_io = io ? attribute(gil, io.get(), "FileIO") : PyRef();
-  if (!file_io) return false;
-  write_of_file = PyObject_GetAttrString(file_io.get(), "write");
-  PyRef type = write_of_file != nullptr ? make_type(gil, file_io.get()) : PyRef();
-  return type && replace(gil, "stdout", file_io.get(), type.get()) && replace(gil, "stderr", file_io.get(), type.get());
+  if (!io) return false;
+  Types types{attribute(gil, io.get(), "TextIOWrapper"), attribute(gil, io.get(), "FileIO"), {}};
+  if (!types.text || !types.file) return false;
+  write_of_file = PyObject_GetAttrString(types.file.get(), "write");
+  if (write_of_file != nullptr) types.ours = make_type(gil, types.file.get());
+  return types.ours && replace(gil, "stdout", types) && replace(gil, "stderr", types);
 }
 
 }  // namespace stint::embed

@@ -8,7 +8,8 @@
 namespace stint::embed {
 
 // Once a process, before the application is imported. The streams stay text streams on the same descriptors, unbuffered
-// as Python made them. False: a Python error is set.
+// as Python made them. One that Python has not made (sitecustomize may wrap them) stays as it is. False: a Python error
+// is set.
 bool ready_standard_streams(const Gil& gil);
 
 }  // namespace stint::embed

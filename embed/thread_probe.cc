@@ -11,7 +11,15 @@ namespace {
 int probe_signal = 0;
 void (*faulthandler_writes)(int) = nullptr;
 
-bool holds_gil() { return PyGILState_GetThisThreadState() != nullptr && PyGILState_Check() != 0; }
+// PyGILState_Check() says yes to everybody once there has been a subinterpreter.
+bool holds_gil() {
+#if PY_VERSION_HEX >= 0x030D0000
+  const PyThreadState* const holder = PyThreadState_GetUnchecked();
+#else
+  const PyThreadState* const holder = _PyThreadState_UncheckedGet();
+#endif
+  return holder != nullptr && holder == PyGILState_GetThisThreadState();
+}
 
 void write_stack() { faulthandler_writes(probe_signal); }
 

@@ -65,9 +65,11 @@ ApplicationFailure out_of_memory() { return {"MemoryError", ""}; }  // short eno
 // Lent for a call; goes back while the GIL is still held.
 class WsgiApplication::ScratchLoan {
  public:
-  ScratchLoan(const Gil&, std::vector<std::unique_ptr<Scratch>>& free) : free_(free) {
+  ScratchLoan(const Gil&, WsgiApplication& application) : free_(application.free_scratch_) {
     if (free_.empty()) {
+      free_.reserve(application.scratches_ + 1);  // there is room for all of them to come back
       scratch_ = std::make_unique<Scratch>();
+      ++application.scratches_;
     } else {
       scratch_ = std::move(free_.back());
       free_.pop_back();
@@ -126,7 +128,7 @@ std::optional<ApplicationFailure> WsgiApplication::call(const Request& request, 
 std::optional<ApplicationFailure> WsgiApplication::call_with_gil(const Gil& gil, const Request& request,
                                                                  ResponseSink& sink) {
   drop_released(gil);
-  const ScratchLoan scratch(gil, free_scratch_);
+  const ScratchLoan scratch(gil, *this);
   Exchange exchange{.sink = sink, .is_head_request = request.method == "HEAD", .fields = scratch->fields};
   RequestContext context(gil);
   if (!context.is_entered()) return take_python_error(gil).as_failure();

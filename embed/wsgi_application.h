@@ -48,6 +48,7 @@ class WsgiApplication final : public Application {
   std::unique_ptr<EnvironBuilder> environ_;
   Interruptions interruptions_;
   std::vector<std::unique_ptr<Scratch>> free_scratch_;  // guarded by the GIL
+  std::size_t scratches_ = 0;                           // made, lent or not
 };
 
 }  // namespace stint::embed

@@ -427,7 +427,7 @@ int main(int argc, char** argv, char** environment) {
   ::setproctitle_init(argc, argv, environment);
   try {
     return std::visit(stint::Run{name, arguments}, stint::cli::parse_command_line(arguments));
-  } catch (const std::exception& failure) {  // start-up only: nothing that serves throws
+  } catch (const std::exception& failure) {  // of a start; what serves ends where it is thrown (worker::Crew)
     return stint::fail(stint::failed, failure.what());
   }
 }

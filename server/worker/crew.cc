@@ -53,7 +53,7 @@ Crew::~Crew() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void Crew::take_turns(LoopThread& me) {
+void Crew::take_turns(LoopThread& me) noexcept {
   for (;;) {
     while (lease_.leads(me)) {
       if (&me == &first_ && work_.is_over()) return;

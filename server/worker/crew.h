@@ -43,7 +43,9 @@ class Crew {
   void run() { take_turns(first_); }
 
  private:
-  void take_turns(LoopThread& me);
+  // Nothing that is thrown gets out: to unwind a worker whose other threads go on would destroy what they use. It ends,
+  // and its keeper sees to the connections.
+  void take_turns(LoopThread& me) noexcept;
   bool has_better_leader(const LoopThread& me);
   void fetch_events(LoopThread& me);
 

@@ -2,7 +2,10 @@
 
 #include "server/http/error_page.h"
 #include "server/worker/connection.h"
+#include "server/worker/mount.h"
 #include "stint/assert.h"
+
+#include <new>
 
 namespace stint::worker {
 
@@ -27,22 +30,8 @@ void Dispatcher::dispatch(const Exchange& exchange) {
   if (static_files_.answer(request, writer)) return;
   if (mount_.empty()) return call_application(request, exchange);
   std::string script_name;
-  const std::optional<Request> below = below_mount(request, script_name);
+  const std::optional<Request> below = below_mount(mount_, request, script_name);
   below ? call_application(*below, exchange) : writer.answer(404);
-}
-
-// "/shop" has "/shop" and "/shop/…" below it, not "/shops" (RFC 3875 §4.1.13).
-std::optional<Request> Dispatcher::below_mount(const Request& request, std::string& script_name) const {
-  if (!request.path.starts_with(mount_)) return std::nullopt;
-  Request below = request;
-  below.path.remove_prefix(mount_.size());
-  if (!below.path.empty() && !below.path.starts_with('/')) return std::nullopt;
-  below.script_name = mount_;
-  if (!request.script_name.empty()) {
-    script_name.assign(request.script_name).append(mount_);
-    below.script_name = script_name;
-  }
-  return below;
 }
 
 void Dispatcher::call_application(const Request& request, const Exchange& exchange) {
@@ -84,8 +73,12 @@ void Dispatcher::tell_of_failure(const ApplicationFailure& failure, const Reques
 void Dispatcher::answer_failure(const ApplicationFailure& failure, const Request& request, ResponseWriter& writer) {
   tell_of_failure(failure, request, writer.has_sent_head() ? "the answer is cut" : "500 to the client");
   if (writer.has_sent_head()) return writer.abort();
-  if (shows_errors_) return writer.answer_page(500, http::error_page(request, failure.summary, failure.traceback));
-  answer_500(request, writer);
+  try {
+    if (shows_errors_) return writer.answer_page(500, http::error_page(request, failure.summary, failure.traceback));
+    answer_500(request, writer);
+  } catch (const std::bad_alloc&) {  // as there was no memory for the application's answer
+    writer.abort();
+  }
 }
 
 void Dispatcher::send_named_file(const Request& request, ResponseWriter& writer) {

@@ -75,8 +75,6 @@ class Dispatcher {
   void tidy(TimePoint now);
 
  private:
-  // The request as an application below app.mount sees it; nothing when it is not for it.
-  std::optional<Request> below_mount(const Request& request, std::string& script_name) const;
   void call_application(const Request& request, const Exchange& exchange);
   void tell_of_failure(const ApplicationFailure& failure, const Request& request, std::string_view next);
   void answer_failure(const ApplicationFailure& failure, const Request& request, ResponseWriter& writer);

@@ -29,23 +29,24 @@ void OutputQueue::commit() {
 }
 
 void OutputQueue::push(std::string_view bytes) {
-  owned_.append(bytes);
+  owned().append(bytes);
   commit();
 }
 
 void OutputQueue::push(const BodyChunk& chunk) {
   if (chunk.bytes.size() <= copied_up_to || chunk.owner == nullptr) return push(chunk.bytes);
-  chunk.retain(chunk.owner);
   items_.push_back({.kind = Item::Kind::retained,
                     .length = chunk.bytes.size(),
                     .bytes = chunk.bytes.data(),
                     .owner = chunk.owner,
                     .release = chunk.release});
+  chunk.retain(chunk.owner);
   pending_ += chunk.bytes.size();
 }
 
 void OutputQueue::push_file(UniqueFd file, std::uint64_t offset, std::uint64_t length) {
-  items_.push_back({.kind = Item::Kind::file, .offset = offset, .length = length, .file = file.release()});
+  items_.push_back({.kind = Item::Kind::file, .offset = offset, .length = length, .file = file.get()});
+  static_cast<void>(file.release());
   pending_ += length;
 }
 

@@ -20,8 +20,12 @@ class OutputQueue {
   OutputQueue& operator=(const OutputQueue&) = delete;
   ~OutputQueue() { clear(); }
 
-  // Where a head or framing is written: append to the string, then commit() what was appended.
-  std::string& owned() { return owned_; }
+  // Where a head or framing is written: append to the string, then commit() what was appended. All of these throw
+  // std::bad_alloc and leave the queue as it was; what was not committed has gone at the next.
+  std::string& owned() {
+    owned_.resize(committed_);
+    return owned_;
+  }
   void commit();
   void push(std::string_view bytes);  // copies
   void push(const BodyChunk& chunk);  // copies small ones, retains large ones

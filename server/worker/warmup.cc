@@ -2,6 +2,7 @@
 
 #include "server/http/request_parser.h"
 #include "server/http/response_head.h"
+#include "server/worker/mount.h"
 
 namespace stint::worker {
 
@@ -66,8 +67,16 @@ std::optional<LoadFailure> warm_up(Application& application, const Settings& set
                           .endpoints = {"127.0.0.1", "0", "localhost", "80"},
                           .scheme = "http",
                           .id = "warmup"};
+    std::string script_name;
+    const std::optional<Request> below = below_mount(settings.app.mount, request, script_name);
+    if (!below) {
+      return LoadFailure{"warmup",
+                         "app.warmup.requests: '" + target + "' is not for the application, which is at app.mount " +
+                             settings.app.mount,
+                         {}};
+    }
     StatusSink sink;
-    if (std::optional<ApplicationFailure> failure = application.call(request, sink)) {
+    if (std::optional<ApplicationFailure> failure = application.call(*below, sink)) {
       return LoadFailure{"warmup", "GET " + target + ": " + failure->summary, failure->traceback};
     }
     if (sink.head().code() >= 500) {

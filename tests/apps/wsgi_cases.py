@@ -570,6 +570,20 @@ def errors_left_over(environ, start_response):
     return answer
 
 
+def errors_long(environ, start_response):
+    """One write of two lines, the second one long; errors_of_other() writes to the same stream."""
+    kept["errors of other"] = environ["wsgi.errors"]
+    environ["wsgi.errors"].write("a\n" + "b" * 20_000 + "\n")
+    start_response("200 OK", TEXT)
+    return [b"ok"]
+
+
+def errors_of_other(environ, start_response):
+    kept["errors of other"].write("from another thread\n")
+    start_response("200 OK", TEXT)
+    return [b"ok"]
+
+
 def errors_wrong(environ, start_response):
     environ["wsgi.errors"].write(b"bytes")
 

@@ -67,6 +67,25 @@ TEST_CASE("other threads run while the log is slow to take what a call has left 
   CHECK(lines.back().fields["text"] == (way == "raise" ? "left over" : "left over, and more"));
 }
 
+TEST_CASE("one write stays together, however long it is and whoever else writes (WSGI 16)") {
+  auto application = python().load("errors_long");
+  auto other = python().load("errors_of_other");
+  REQUIRE((application && other));
+  python().log.during_write = [&] {
+    python().log.during_write = nullptr;
+    std::thread([&] {
+      FakeSink its_own;
+      call(*other, "", its_own);
+    }).join();
+  };
+  const std::size_t before = python().log.lines().size();
+  FakeSink sink;
+  REQUIRE(!call(*application, "", sink));
+  auto lines = python().log.lines();
+  REQUIRE(lines.size() == before + 3);
+  CHECK(lines.back().fields["text"] == std::string(20'000, 'b'));
+}
+
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // a sanitizer maps tebibytes
 TEST_CASE("a text as large as the memory goes to the log in pieces, and does not end the process") {
   auto application = python().load("errors_huge");

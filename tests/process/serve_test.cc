@@ -315,6 +315,38 @@ TEST_CASE("a client that leaves in the middle of its answer is 499 in the log, a
   server.expect_clean_exit();
 }
 
+TEST_CASE("an answer for whose head there is no memory is a 500, and nothing of it stands before that", "[process]") {
+  ServerProcess server(with_workers(1));
+  server.wait_until_ready();
+  const pid_t worker = server.ready_workers().at(0);
+  HttpClient client(server.address());
+  client.send("GET /short-of-memory HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  const std::string all = client.receive_until_close();
+  CHECK((all.empty() || all.starts_with("HTTP/1.1 500 ")));
+  CHECK(all.find("HTTP/1.1 200") == std::string::npos);
+  CHECK(server.log_count("MemoryError") == 1);
+  CHECK(fetch(server.address(), "/").status == 200);
+  CHECK(server.ready_workers().at(0) == worker);
+  server.expect_clean_exit();
+}
+
+TEST_CASE("standard output that the environment has wrapped stays as it is", "[process]") {
+  auto folder = std::make_unique<TemporaryFolder>();
+  folder->write("sitecustomize.py",
+                "import sys\n"
+                "class Tee:\n"
+                "    def __init__(self, stream): self.stream = stream\n"
+                "    def write(self, text): return self.stream.write(text)\n"
+                "    def __getattr__(self, name): return getattr(self.stream, name)\n"
+                "sys.stdout = Tee(sys.stdout)\n");
+  ServerOptions options;
+  options.set = {{"app.env", "{ PYTHONPATH = \"" + folder->path().string() + "\" }"}};
+  ServerProcess server(options, std::move(folder));
+  server.wait_until_ready();
+  CHECK(fetch(server.address(), "/").status == 200);
+  server.expect_clean_exit();
+}
+
 TEST_CASE("an answer that fails in the middle does not look whole to HTTP/1.0 either", "[process]") {
   ServerProcess server({});
   server.wait_until_ready();

@@ -48,6 +48,17 @@ TEST_CASE("trace shows the Python stack of each request that runs, whatever it i
   server.expect_nothing_left();
 }
 
+TEST_CASE("trace knows who holds the GIL also where there has been a subinterpreter (issue 7)", "[process]") {
+  ServerOptions options = with_workers(1);
+  options.module = "subinterpreter:application";
+  ServerProcess server(options);
+  server.wait_until_ready();
+  const Running sleeps(server, "/slow?seconds=300&", "sleeps");
+  CHECK_THAT(server.command({"trace"}).output, ContainsSubstring("free"));
+  server.signal(SIGQUIT);
+  CHECK(server.wait_for_exit(patience).has_value());
+}
+
 TEST_CASE(
     "trace shows a call that holds the GIL, and says of a worker that is stopped that it does not answer (issue 7)",
     "[process]") {

@@ -336,6 +336,25 @@ def fail_midway():
     raise RuntimeError("failed after the first byte")
 
 
+class ShortOfMemory:
+    """An answer for whose beginning there is no memory."""
+
+    def __init__(self):
+        self.before = resource.getrlimit(resource.RLIMIT_AS)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        with open("/proc/self/statm") as file:
+            size = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (size + (4 << 20), self.before[1]))
+        return b"x"
+
+    def close(self):
+        resource.setrlimit(resource.RLIMIT_AS, self.before)
+
+
 def application(environ, start_response):
     query = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
     path = environ["PATH_INFO"]
@@ -343,6 +362,9 @@ def application(environ, start_response):
     if path == "/stream":
         start_response("200 OK", head)
         return stream(int(query.get("pieces", "3")))
+    if path == "/short-of-memory":
+        start_response("200 OK", head + [("X-Long", "a" * 60_000_000)])
+        return ShortOfMemory()
     if path == "/flood":
         start_response("200 OK", head)
         return flood()

@@ -178,3 +178,15 @@ TEST_CASE("a client that reads as fast as we send gets a bounded part at a time"
   CHECK(queue.is_empty());
   CHECK(drain.taken() == size);
 }
+
+// Where memory runs out while it is written.
+TEST_CASE("what was begun and not committed is no part of the answer", "[worker]") {
+  Pair pair;
+  OutputQueue queue;
+  queue.owned() += "HTTP/1.1 200 OK\r\nX-Long: aaa";
+  queue.push(std::string_view("HTTP/1.1 500 "));
+  queue.owned() += "more of nothing";
+  queue.push(std::string_view("Internal Server Error"));
+  REQUIRE(queue.send(pair.ours.get()).has_value());
+  CHECK(pair.read_all() == "HTTP/1.1 500 Internal Server Error");
+}

@@ -25,6 +25,23 @@ TEST_CASE("warm-up calls the application with each target and its query", "[work
   CHECK(seen == std::vector<std::string>{"/?", "/a?b=c"});
 }
 
+TEST_CASE("warm-up requests reach an application below its mount as a client's do", "[worker]") {
+  FakeApplication application;
+  std::string seen;
+  application.behave = [&](const Request& request, ResponseSink& sink) {
+    seen = std::string(request.script_name) + "|" + std::string(request.path);
+    return FakeApplication::say(sink, "x");
+  };
+  Settings settings = warm({"/shop/a"});
+  settings.app.mount = "/shop";
+  CHECK_FALSE(worker::warm_up(application, settings).has_value());
+  CHECK(seen == "/shop|/a");
+  settings.app.warmup_requests = {"/shops"};
+  const auto wrong = worker::warm_up(application, settings);
+  REQUIRE(wrong.has_value());
+  CHECK(wrong->summary == "app.warmup.requests: '/shops' is not for the application, which is at app.mount /shop");
+}
+
 TEST_CASE("a warm-up request that raises or is answered 5xx fails the start and names the target", "[worker]") {
   FakeApplication application;
   application.behave = [](const Request&, ResponseSink&) {

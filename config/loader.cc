@@ -259,7 +259,7 @@ class Loading {
     AppSettings& app = loaded_.settings.app;
     if (app.user.empty() && !app.group.empty())
       complain_about("app.group", "counts only together with 'app.user': name the user as well, or leave it out");
-    if (app.user.empty() || !input_.check_folders) return;
+    if (app.user.empty() || !input_.find_account) return;
     std::optional<gid_t> gid;
     if (!app.group.empty()) {
       const auto group = find_group(app.group);

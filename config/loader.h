@@ -41,9 +41,10 @@ struct Input {
   std::vector<Override> overrides;
   std::optional<std::string> port;  // the environment's PORT: listens on 0.0.0.0:PORT when nothing names a listener
   std::string working_directory;    // absolute; for relative paths on the command line and as app.directory's default
-  // False in a worker, which gets settings that were checked before: a folder that is away for a moment (a deploy) must
-  // not keep a replacement from starting, and who the workers' user is was settled there.
+  // Both false in a worker, which gets settings that were checked before: a folder that is away for a moment (a deploy)
+  // must not keep a replacement from starting, and who the workers' user is was settled there.
   bool check_folders = true;
+  bool find_account = true;
 };
 
 struct Loaded {

@@ -85,8 +85,8 @@ bool replace(const Gil& gil, const std::string& name, const Types& types) {
   if (there == nullptr || !types.is_python_text(there)) return true;
   PyRef stream = PyRef::borrow(there);
   PyRef buffer = attribute(gil, stream.get(), "buffer");
-  if (!buffer) return false;
-  if (!types.is_python_file(buffer.get())) return true;
+  if (!buffer) PyErr_Clear();  // detached
+  if (!buffer || !types.is_python_file(buffer.get())) return true;
   PyRef made = remake(gil, stream.get(), buffer.get(), types.ours.get());
   return made && PySys_SetObject(name.c_str(), made.get()) == 0 &&
          PySys_SetObject(("__" + name + "__").c_str(), made.get()) == 0;

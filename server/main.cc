@@ -21,6 +21,7 @@
 #include "server/net/inherited_sockets.h"
 #include "server/net/listener.h"
 #include "server/runtime_loader/runtime_loader.h"
+#include "server/supervisor/descriptor_limit.h"
 #include "server/supervisor/log_files.h"
 #include "server/supervisor/supervisor.h"
 #include "server/supervisor/upgrade.h"
@@ -105,6 +106,7 @@ int serve(const cli::Serve& command, supervisor::Program program, const Settings
 }
 
 int serve_role(const cli::Serve& command, supervisor::Program program) {
+  supervisor::raise_descriptor_limit();
   // The first process of a container gets no signal that it does not handle yet; this one waits.
   if (::getpid() == 1) control::hold_signals();
   supervisor::ServiceManagerSettings service_manager = supervisor::take_service_manager_settings();
@@ -148,7 +150,8 @@ Result<Legacy> read_legacy(int file) {
   const config::Input input{.source = config::Source{"settings of the running server", state->settings},
                             .overrides = {},
                             .port = std::nullopt,
-                            .working_directory = "/"};
+                            .working_directory = "/",
+                            .check_folders = false};  // those of the code that runs may be gone
   std::variant<config::Loaded, config::Problems> loaded = config::load(input);
   if (const auto* problems = std::get_if<config::Problems>(&loaded)) return error_because(one_text(*problems));
   Legacy legacy{std::move(*state), std::move(std::get<config::Loaded>(loaded).settings), nullptr};
@@ -171,6 +174,7 @@ int rehearse_role(const cli::Rehearse& command) {
 // `why_returned` empty: this program is the new one. Where it cannot go on, `former` can.
 int continue_role(const cli::Serve& command, supervisor::Program program, UniqueFd state_file, UniqueFd former,
                   const std::string& why_returned) {
+  supervisor::raise_descriptor_limit();
   supervisor::close_at_exec({state_file.get(), former.get()});
   Result<Legacy> legacy = read_legacy(state_file.get());
   if (!legacy.has_value()) {
@@ -248,7 +252,8 @@ std::variant<Settings, int> settings_handed_down(int file) {
                             .overrides = {},
                             .port = std::nullopt,
                             .working_directory = "/",
-                            .check_folders = false};
+                            .check_folders = false,
+                            .find_account = false};
   const std::variant<config::Loaded, config::Problems> loaded = config::load(input);
   if (const auto* problems = std::get_if<config::Problems>(&loaded)) {
     cli::print_problems(*problems);
@@ -413,7 +418,10 @@ struct Run {
     std::fputs(command.text.c_str(), stdout);
     return done;
   }
-  int operator()(const cli::UsageError& command) const { return fail(invalid, command.text); }
+  int operator()(const cli::UsageError& command) const {  // names the command itself
+    std::fprintf(stderr, "%s\n", command.text.c_str());
+    return invalid;
+  }
 };
 
 }  // namespace

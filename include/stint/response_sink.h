@@ -1,6 +1,7 @@
 // Where an Application puts its answer: all that embed/ knows of HTTP. Implemented by worker::ResponseWriter.
 //
-// Order of calls, all from the one thread that runs Application::call:
+// Order of calls, from the one thread that runs Application::call; set_head and send_early_hints, which wait for nobody,
+// from others as well, while that one cannot be in here:
 //   set_head, any number of times (the last one counts)  →  write / write_file, with flush in between  →
 //   call returns. The worker then ends the answer: head alone, final chunk, or a visibly broken end.
 #pragma once
@@ -57,8 +58,8 @@ class ResponseSink {
   // True when the client is known to be gone, for an application that has nothing to flush yet. Waits for nobody.
   virtual bool is_client_gone() const = 0;
 
-  // Gives what is queued to the kernel, and waits while more is queued than may be: a slow client pauses its
-  // application here, and only here. Call it without the GIL. Error: the client is gone; no more calls are wanted.
+  // Gives what is queued to the kernel, and waits until that has all of it: a slow client pauses its application here,
+  // and only here. Call it without the GIL. Error: the client is gone; no more calls are wanted.
   virtual Result<void> flush() = 0;
 };
 

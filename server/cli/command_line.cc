@@ -181,7 +181,7 @@ std::optional<Command> upgrade_step(const std::vector<std::string>& arguments) {
   const std::ptrdiff_t own = role == "rehearse" ? 2 : role == "resume" || role == "return" ? 3 : 0;
   if (own == 0) return std::nullopt;
   const UsageError not_from_a_supervisor{
-      "'stint " + role + "' is executed by Stint's supervisor only; the order for it is 'stint upgrade'"};
+      "stint: 'stint " + role + "' is executed by Stint's supervisor only; the order for it is 'stint upgrade'"};
   if (std::ssize(arguments) <= own) return not_from_a_supervisor;
   Command rest = parse_command_line({arguments.begin() + own, arguments.end()});
   const int state = descriptor_in(arguments[1]);

@@ -8,6 +8,7 @@
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 
 namespace stint::cli {
@@ -67,7 +68,8 @@ std::string settings_path(const SettingsArguments& arguments) {
   const auto file = settings_file(arguments.file);
   if (is_absolute(file)) return *file;
   const auto directory = working_directory();
-  return file && directory.has_value() ? *directory + "/" + *file : "";
+  if (!file || !directory.has_value()) return "";
+  return (std::filesystem::path(*directory) / *file).lexically_normal().string();
 }
 
 std::variant<config::Loaded, config::Problems> load_settings(const SettingsArguments& arguments) {
@@ -90,7 +92,7 @@ std::variant<std::string, config::Problems> find_control_socket(const ServerArgu
   auto& complete = std::get<config::Input>(input);
   // The server runs already: which application it serves, and whether its folders are still there, is not asked here.
   complete.overrides = {{"app.module", "any:application", ""}};
-  complete.check_folders = false;
+  complete.check_folders = complete.find_account = false;
   auto loaded = config::load(complete);
   if (auto* problems = std::get_if<config::Problems>(&loaded)) return std::move(*problems);
   const std::string& path = std::get<config::Loaded>(loaded).settings.control_socket;

@@ -19,7 +19,7 @@ namespace stint::control {
 
 Result<UniqueFd> make_idle_workers();
 
-// Of one worker in its last second, or several ones added up.
+// Of one worker in its last quarter of a second (worker::load_period), or several ones added up.
 struct WorkLoad {
   unsigned workers = 0;
   double busy = 0;           // the part of the time in which a request could not have begun at once

@@ -1,7 +1,6 @@
 // The log of one of our processes, on spdlog: who says it, a fixed message, facts as fields, one line each.
 //
-//   2026-03-01 12:00:00.123 warning supervisor[4100]: worker died  pool=site worker=3 signal=SIGSEGV next="restart in
-//   1s"
+//   2026-03-01 12:00:00.123 warning supervisor[4100]: worker died  pool=site worker=3 next="restart in 1s"
 //
 // Several processes append to one file; each line is one write. Values are quoted where they would not read as one
 // word, and control characters are escaped, so that no client and no application can forge a line. Where a line cannot

@@ -1,12 +1,10 @@
 // How many workers a pool with a range of workers has: as many as its load asks for. A state machine without effects:
 // the Pool tells at each tick what the workers are at, and sets the count that comes back.
 //
-//   one more   all workers have been busy, or somebody has waited in a listener's queue, at every look for
-//   `grow_after`; and
-//              nothing is on its way that may change it (all slots are ready), and there is memory for one more
-//   one less   one less would have done at every look for `shrink_after`: never were all but one of them busy at a
-//   time,
-//              nobody waited
+//   one more   at every look for `grow_after` all workers have been busy, or somebody has waited in a listener's
+//              queue; nothing is on its way that may change it (all slots are ready), and there is memory for one more
+//   one less   at every look for `shrink_after` one less would have done: never were all but one of them busy at a
+//              time, and nobody waited
 //
 // Growing is quick, because somebody waits; shrinking slow, because a worker that is needed again has to start. Looks
 // are samples, twenty a second: calls of some milliseconds are seen by their share of the time.

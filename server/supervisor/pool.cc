@@ -285,10 +285,10 @@ PoolView Pool::draw() const {
     view.slots.push_back(
         {.slot = slot, .not_before = slots_[slot - 1].not_before, .current = {}, .successor = {}, .retiring = {}});
   if (coming_) {
-    view.coming = ComingGenerationView{.wanted = reload_->wanted(),
+    view.coming = ComingGenerationView{.wanted = reload_->plan.wanted(),
                                        .at_once = std::max(std::thread::hardware_concurrency(), 1U),
                                        .startup_timeout = coming_->app.workers.startup_timeout,
-                                       .is_tried = reload_->phase() == Reload::Phase::canary};
+                                       .is_tried = is_tried()};
   }
   for (const auto& [id, worker] : workers_) {  // by age: the older of two is the current one
     SlotView& slot = view.slots[worker->slot() - 1];
@@ -374,9 +374,8 @@ void Pool::apply(const Retire& step, TimePoint now) {
 
 void Pool::tell_to_retire(WorkerHandle& worker) {
   // At a stop nobody is left to take what waits in the listeners' queues, so those who go take it.
-  const control::Retire message{worker.reason_text(), is_stopping_,
-                                worker.generation() != serving_->number && lets_listeners_go_,
-                                worker.record().becomes_zygote};
+  const control::Retire message{worker.reason_text(), is_stopping_, listens_elsewhere_.contains(worker.generation()),
+                                worker.record().becomes_zygote && !is_stopping_};
   if (auto sent = worker.send(message); !sent && sent.error().code.value() != EPIPE)  // EPIPE: it is ending already
     log_.warning("cannot tell a worker to retire",
                  {{"pool", app().name},
@@ -545,30 +544,32 @@ void Pool::finish(WorkerHandle& worker, const ExitStatus& exit, TimePoint now) {
   const bool was_retiring = worker.state() == WorkerState::retiring;
   const bool was_sent_away = worker.killed() && is_wanted_no_more(*worker.killed());
   const bool was_asked_to_go = was_retiring || is_stopping_ || was_sent_away;
-  if (!was_asked_to_go && is_coming(worker)) {
-    roll_back(worker.killed()      ? "startup_timeout"
-              : worker.was_ready() ? "settle"
-                                   : "start",
-              early_end_text(worker, exit), "");
-  }
-  const bool was_given_up = worker.record().is_given_up && !was_retiring;
+  const bool was_canary = is_coming(worker) && worker.is_serving();
+  const bool has_served = worker.report().counts.requests > 0 || worker.ready_for(now) > long_service;
+  const std::string_view step = step_of_end(worker);
+  const std::string text = early_end_text(worker, exit);
+  const bool fails_reload = !was_asked_to_go && is_coming(worker);
   worker.move(WorkerEvent::exited, now);
+  if (fails_reload) roll_back(std::string(step), text, "");
+  const bool was_given_up = worker.record().is_given_up && !was_retiring;
 
-  if (was_given_up) {
+  if (fails_reload && was_canary) {
+    ++restarts_;
+    log_killers(worker, now);
+    log_exit(worker, exit, false, "its generation does not serve");
+  } else if (was_given_up) {
     log_exit(worker, exit, true, "its generation does not serve");
   } else if (!was_asked_to_go && !has_been_ready_) {
-    log_.error("cannot start", {{"pool", app().name},
-                                {"worker", worker.slot()},
-                                {"pid", worker.pid()},
-                                {"error", early_end_text(worker, exit)}});
+    log_.error("cannot start",
+               {{"pool", app().name}, {"worker", worker.slot()}, {"pid", worker.pid()}, {"error", text}});
     fail_start();
   } else if (was_asked_to_go) {
     const bool is_orderly = (exit.signal == 0 && exit.exit_code == 0) || was_sent_away;
     log_exit(worker, exit, is_orderly, is_stopping_ ? "stopping" : "it was retiring");
   } else {
     ++restarts_;
-    if (!worker.was_ready()) note_failed_replacement(worker, "start", early_end_text(worker, exit), "");
-    const Duration delay = back_off(worker.slot(), worker.report().counts.requests > 0, now);
+    if (!worker.was_ready()) note_failed_replacement(worker, "start", text, "");
+    const Duration delay = back_off(worker.slot(), has_served, now);
     log_killers(worker, now);
     log_exit(worker, exit, false,
              has_other_worker(worker) ? "another worker has its slot" : "restart in " + seconds_text(delay));
@@ -579,14 +580,24 @@ void Pool::finish(WorkerHandle& worker, const ExitStatus& exit, TimePoint now) {
   workers_.erase(worker.id());
 }
 
-// Why a worker has ended that was never ready, when it said nothing itself.
+// Of a reload, that this worker's end makes fail.
+std::string_view Pool::step_of_end(const WorkerHandle& worker) const {
+  if (worker.killed()) return text_of(*worker.killed());
+  if (!worker.was_ready()) return "start";
+  return worker.is_serving() ? "canary" : "settle";
+}
+
+// Why a worker has ended that was never ready, or soon after, when it said nothing itself.
 std::string Pool::early_end_text(const WorkerHandle& worker, const ExitStatus& exit) const {
   const AppSettings& its = is_coming(worker) ? coming_->app : app();
   if (worker.killed() == KillCause::startup_timeout)
     return "the worker was not ready within " + seconds_text(its.workers.startup_timeout) +
            " (app.workers.startup_timeout)";
   if (!worker.has_process()) return "the worker's zygote has not forked it";
-  const std::string when = worker.was_ready() ? " soon after it was ready" : " before it was ready";
+  const std::string when = is_coming(worker) && worker.is_serving() ? " while it was tried by clients"
+                           : worker.was_ready()                     ? " soon after it was ready"
+                                                                    : " before it was ready";
+  if (worker.killed()) return "the worker was killed" + when + " (" + std::string(text_of(*worker.killed())) + ")";
   if (exit.signal != 0) return "the worker was ended by " + signal_name(exit.signal) + when;
   return "the worker exited with code " + std::to_string(exit.exit_code) + when;
 }

@@ -61,8 +61,9 @@ class Pool {
   // A reload that failed before a worker was started. One that is under way is given up too: it is not what was asked
   // for last.
   void refuse_reload(std::string step, std::string error, std::string detail);
-  // Settings that cost nothing, without a new generation.
-  void take_up(const Settings& settings, std::vector<SettingsChange> changes);
+  // Settings that cost nothing, without a new generation; `settings_toml` is what workers read that start from here on.
+  // Error: it cannot be kept for them, and nothing has changed.
+  Result<void> take_up(const Settings& settings, const std::string& settings_toml, std::vector<SettingsChange> changes);
   // An upgrade of the program, from its rehearsal to the reload behind it. REQUIRES: !is_reloading().
   void begin_upgrade();
   void fail_upgrade(std::string step, std::string error);
@@ -140,6 +141,10 @@ class Pool {
   void give_up_coming(TimePoint now);
   void end_report(ReloadReport::State state);
   bool is_coming(const WorkerHandle& worker) const;
+  bool is_tried() const;                 // what is coming, by clients, for as long as that takes
+  bool is_changing_generations() const;  // and that is soon over
+  void keep_listeners_in_mind(const Generation& other);
+  std::string_view step_of_end(const WorkerHandle& worker) const;
   bool is_former(const WorkerHandle& worker) const;
   MemoryView draw_memory(Bytes budget) const;
   void note_failed_replacement(const WorkerHandle& worker, const std::string& step, const std::string& error,
@@ -201,14 +206,17 @@ class Pool {
   // Changes of code and settings come with another generation; recycling keeps it.
   std::unique_ptr<Generation> serving_;
   std::unique_ptr<Generation> coming_;  // null but during a reload, until it takes over
-  std::optional<Reload> reload_;        // with coming_
-  std::function<void()> on_take_over_;
-  std::function<void()> on_give_up_;
-  ReloadReport report_;  // of the last reload
+  struct ComingReload {
+    Reload plan;
+    std::function<void()> on_take_over;
+    std::function<void()> on_give_up;
+  };
+  std::optional<ComingReload> reload_;  // with coming_
+  ReloadReport report_;                 // of the last reload
   TimePoint reload_began_{};
   unsigned last_generation_;
   unsigned count_;
-  bool lets_listeners_go_ = false;  // workers of other generations than the serving one listen where it does not
+  std::set<unsigned> listens_elsewhere_;  // generations whose workers may listen where the serving one does not
   bool is_stopping_ = false;
   bool announces_closes_ = false;
   bool has_been_ready_ = false;  // any worker, ever
@@ -218,8 +226,7 @@ class Pool {
   std::uint64_t next_id_ = 1;
 
   // With start = "fork". Safety: of each generation at most one stays; beside it there may be one that starts, out of a
-  // worker. Progress: the serving one has one that is ready
-  // or on its way, unless it waits for zygote_not_before_.
+  // worker. Progress: the serving one has one that is ready or on its way, unless it waits for zygote_not_before_.
   std::vector<std::unique_ptr<ZygoteHandle>> zygotes_;
   std::uint64_t next_zygote_id_ = 1;
   unsigned zygote_failures_ = 0;  // in a row, of the serving generation

@@ -49,15 +49,15 @@ void Pool::reload(std::unique_ptr<Generation> generation, const ReloadSettings& 
                   std::vector<SettingsChange> changes, std::function<void()> on_take_over,
                   std::function<void()> on_give_up) {
   STINT_ASSERT(!is_stopping_);
-  on_give_up_ = {};
-  if (coming_) roll_back("superseded", "a newer reload has begun", "");
+  if (coming_) {
+    reload_->on_give_up = {};
+    roll_back("superseded", "a newer reload has begun", "");
+  }
   begin_report(generation->number, std::move(changes));
   coming_ = std::move(generation);
-  on_take_over_ = std::move(on_take_over);
-  on_give_up_ = std::move(on_give_up);
   const unsigned count = count_for(coming_->app.workers);
   const unsigned beside = std::max(workers_that_fit(draw_memory(coming_->memory.budget)), 1U);
-  reload_.emplace(count, beside, settings);
+  reload_.emplace(Reload(count, beside, settings), std::move(on_take_over), std::move(on_give_up));
   if (slots_.size() < count) slots_.resize(count);
   log_.info("reloading",
             {{"pool", app().name}, {"gen", coming_->number}, {"workers", count}, {"changes", report_.changes.size()}});
@@ -101,7 +101,13 @@ void Pool::refuse_reload(std::string step, std::string error, std::string detail
              report_.detail);
 }
 
-void Pool::take_up(const Settings& settings, std::vector<SettingsChange> changes) {
+bool Pool::is_tried() const { return reload_ && reload_->plan.phase() == Reload::Phase::canary; }
+
+bool Pool::is_changing_generations() const { return is_reloading() && !is_tried(); }
+
+Result<void> Pool::take_up(const Settings& settings, const std::string& settings_toml,
+                           std::vector<SettingsChange> changes) {
+  if (auto kept = serving_->spawner->hand_down(settings_toml); !kept) return kept;
   begin_report(serving_->number, std::move(changes));
   serving_->app = settings.app;
   serving_->memory = settings.memory;
@@ -110,6 +116,7 @@ void Pool::take_up(const Settings& settings, std::vector<SettingsChange> changes
   end_report(ReloadReport::State::done);
   log_.info("settings taken up", {{"pool", app().name}, {"changes", report_.changes.size()}});
   advance();
+  return {};
 }
 
 void Pool::note_steps(const std::vector<StartStep>& steps, TimePoint::duration took) {
@@ -137,10 +144,10 @@ ComingView Pool::draw_coming(TimePoint now) const {
 void Pool::advance_reload(TimePoint now) {
   if (report_.state == ReloadReport::State::passing) return finish_reload(now);
   if (!coming_) return;
-  const Reload::Decision decision = reload_->next(draw_coming(now), now);
+  const Reload::Decision decision = reload_->plan.next(draw_coming(now), now);
   switch (decision.kind) {
     case Reload::Decision::Kind::wait:
-      report_.phase = text_of(reload_->phase());
+      report_.phase = text_of(reload_->plan.phase());
       return;
     case Reload::Decision::Kind::serve_canaries:
       return serve_canaries();
@@ -163,7 +170,7 @@ void Pool::let_serve(WorkerHandle& worker) {
 }
 
 void Pool::serve_canaries() {
-  log_.info("canary serves", {{"pool", app().name}, {"gen", coming_->number}, {"workers", reload_->wanted()}});
+  log_.info("canary serves", {{"pool", app().name}, {"gen", coming_->number}, {"workers", reload_->plan.wanted()}});
   for (auto& [id, worker] : workers_)
     if (is_coming(*worker)) let_serve(*worker);
 }
@@ -177,8 +184,9 @@ void Pool::take_over(TimePoint now) {
       let_serve(*worker);
       renewed.insert(worker->slot());
     }
-  lets_listeners_go_ = serving_->listens_beyond(*coming_);
+  if (serving_->listens_beyond(*coming_)) keep_listeners_in_mind(*coming_);
   serving_ = std::move(coming_);
+  const auto on_take_over = std::move(reload_->on_take_over);
   reload_.reset();
   count_ = count_for(app().workers);
   for (Slot& slot : slots_) slot = {};
@@ -188,8 +196,7 @@ void Pool::take_over(TimePoint now) {
   report_.has_taken_over = true;
   log_.info("generation takes over",
             {{"pool", app().name}, {"gen", serving_->number}, {"workers", count_}, {"took", now - reload_began_}});
-  on_give_up_ = {};
-  std::exchange(on_take_over_, {})();
+  on_take_over();
   for (auto& [id, worker] : workers_) {
     if (!is_former(*worker)) continue;
     const bool has_heir = worker->slot() > count_ || renewed.contains(worker->slot());
@@ -250,16 +257,23 @@ void Pool::roll_back(const std::string& step, const std::string& error, const st
   give_up_coming(std::chrono::steady_clock::now());
 }
 
+// `other` will serve, and not listen where the one before it does; those before that one may do so, too.
+void Pool::keep_listeners_in_mind(const Generation& other) {
+  listens_elsewhere_.clear();
+  for (const auto& [id, worker] : workers_)
+    if (worker->generation() != other.number) listens_elsewhere_.insert(worker->generation());
+}
+
 void Pool::give_up_coming(TimePoint now) {
   const std::unique_ptr<Generation> given_up = std::move(coming_);
+  const auto on_give_up = std::move(reload_->on_give_up);
   reload_.reset();
-  on_take_over_ = {};
-  lets_listeners_go_ = given_up->listens_beyond(*serving_);
-  if (const auto tell = std::exchange(on_give_up_, {})) tell();
+  if (given_up->listens_beyond(*serving_)) listens_elsewhere_.insert(given_up->number);
+  if (on_give_up) on_give_up();
   for (auto& [id, worker] : workers_) {
     if (worker->generation() == given_up->number) worker->mark_given_up();
-    if (worker->generation() != given_up->number || worker->state() == WorkerState::retiring || worker->killed())
-      continue;
+    if (worker->generation() != given_up->number || worker->killed()) continue;
+    if (worker->state() == WorkerState::retiring || worker->state() == WorkerState::dead) continue;
     // One that still starts cannot read our message; one that is ready may be a canary with connections.
     if (worker->state() == WorkerState::ready)
       apply(Retire{id, RetireCause::reload}, now);

@@ -35,7 +35,8 @@ PoolLoad Pool::draw_load() const {
   PoolLoad load;
   load.ready = ready_count();
   for (const auto& [id, worker] : workers_)
-    if (worker->state() == WorkerState::ready && worker->generation() == serving_->number && worker->report().calls >= threads)
+    if (worker->state() == WorkerState::ready && worker->generation() == serving_->number &&
+        worker->report().calls >= threads)
       ++load.busy;
   for (const net::Listener& listener : serving_->listeners)
     load.waiting += net::waiting_connections(listener.socket.get());
@@ -43,7 +44,7 @@ PoolLoad Pool::draw_load() const {
 }
 
 void Pool::scale(TimePoint now) {
-  if (app().workers.max_count == 0 || is_stopping_ || is_reloading()) return;
+  if (app().workers.max_count == 0 || is_stopping_ || is_changing_generations()) return;
   const PoolLoad load = draw_load();
   const unsigned wanted = autoscaling_.next(
       app().workers, count_, load, now, [this] { return workers_that_fit(draw_memory(serving_->memory.budget)) > 0; });
@@ -61,7 +62,7 @@ void Pool::scale(TimePoint now) {
 // Over budget, the largest worker is replaced when it alone is the reason; else the pool shrinks where it may.
 void Pool::keep_to_budget(TimePoint now) {
   const bool has_budget = serving_->memory.budget.count != 0 || app().workers.max_count != 0;
-  if (!has_budget || is_stopping_ || is_reloading() || now < next_budget_look_) return;
+  if (!has_budget || is_stopping_ || is_changing_generations() || now < next_budget_look_) return;
   next_budget_look_ = now + budget_interval;
   const MemoryView memory = draw_memory(serving_->memory.budget);
   if (!is_over_budget(memory)) return;
@@ -69,7 +70,7 @@ void Pool::keep_to_budget(TimePoint now) {
   unsigned ready = 0;
   for (auto& [id, worker] : workers_) {
     if (worker->recycle_reason()) return;  // one goes already
-    if (worker->state() != WorkerState::ready) continue;
+    if (worker->state() != WorkerState::ready || is_coming(*worker)) continue;
     ++ready;
     if (largest == nullptr || worker->private_memory() > largest->private_memory()) largest = worker.get();
   }

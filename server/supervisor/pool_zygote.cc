@@ -25,7 +25,6 @@ TimePoint clock_now() { return std::chrono::steady_clock::now(); }
 constexpr int max_messages_in_a_row = 32;
 
 // The service after which an end is no sign that the next zygote will end as well.
-constexpr auto long_service = std::chrono::seconds(10);
 
 bool is_forked(const Generation& generation) { return generation.app.workers.start == StartMode::fork; }
 

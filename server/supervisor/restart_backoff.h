@@ -10,6 +10,9 @@ struct Restart {
   Duration delay{};
 };
 
+// Ready for longer it has served, though nobody may have asked for anything.
+inline constexpr Duration long_service{10'000};
+
 // 0.1 s, doubling to 30 s, while workers die without having served: a module that does not import, a crash right after.
 // A worker that has answered a request was no failure to start: the next one starts at once, however often this
 // happens, because requests wait (a soak that kills a worker every 300 ms was left without workers for 29 s otherwise).

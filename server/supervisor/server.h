@@ -108,6 +108,7 @@ class Supervisor::Server {
   std::optional<CommandServer> command_server_;
   std::unique_ptr<Rehearsal> rehearsal_;  // while there is one
   unsigned ticks_to_upgrade_ = 0;         // 0: none is due
+  unsigned ticks_with_operator_ = 0;      // that it has waited for the end of a command
 
   State state_ = State::starting;
   TimePoint drain_end_{};               // while draining

@@ -38,10 +38,11 @@ void Supervisor::Server::reload(bool only_settings) {
     return change.cost == ChangeCost::nothing || change.cost == ChangeCost::restart;
   });
   if (only_settings && costs_nothing && !pool_->is_reloading()) {
-    settings_ = fresh->settings;
-    settings_toml_ = fresh->toml;
-    watch_sources();
-    return pool_->take_up(settings_, std::move(fresh->changes));
+    if (auto taken = pool_->take_up(fresh->settings, fresh->toml, std::move(fresh->changes)); !taken)
+      return pool_->refuse_reload("prepare", taken.error().text(), "");
+    settings_ = std::move(fresh->settings);
+    settings_toml_ = std::move(fresh->toml);
+    return watch_sources();
   }
   if (auto made = make_log_files(fresh->settings.log, fresh->settings.app.account); !made)
     return pool_->refuse_reload("log", made.error().text(), "");

@@ -15,6 +15,8 @@ namespace {
 constexpr auto rehearsal_limit = 30s;
 // A caught signal takes up to two rounds of the loop to its handler.
 constexpr unsigned ticks_for_signals = 3;
+// Of 50 ms: an operator's command has 5 s, and another one may come meanwhile.
+constexpr unsigned most_ticks_with_operator = 200;
 
 }  // namespace
 
@@ -41,7 +43,7 @@ void Supervisor::Server::on_rehearsed(Result<std::string> version) {
   if (!version)
     pool_->fail_upgrade("rehearsal", version.error().text());
   else
-    ticks_to_upgrade_ = ticks_for_signals;
+    ticks_to_upgrade_ = ticks_for_signals, ticks_with_operator_ = 0;
   on_change();
 }
 
@@ -62,7 +64,11 @@ void Supervisor::Server::upgrade_if_due() {
     --ticks_to_upgrade_;
     return;
   }
-  if (command_server_ && command_server_->is_talking()) return;
+  if (command_server_ && command_server_->is_talking()) {
+    if (++ticks_with_operator_ > most_ticks_with_operator)
+      give_up_upgrade("exec", "an operator's command does not end; try again");
+    return;
+  }
   ticks_to_upgrade_ = 0;
   const Error error = replace_this_program(program_, upgrade_state());
   control::hear_signals();
@@ -135,6 +141,7 @@ Result<void> Supervisor::Server::go_on(const Continuation& continuation) {
 // Nothing has been closed yet, so the former program finds all that it left.
 int Supervisor::Server::give_back(const Continuation& continuation, const Error& why) {
   if (!continuation.former_program.is_open()) return 1;
+  control::hold_signals();  // until that one has its handlers again
   const Error failure = go_back(continuation.former_program.get(), continuation.state_file.get(),
                                 descriptors_of(continuation.state), why.text(), program_);
   log_.error("cannot go back", {{"error", failure.text()}});

@@ -54,6 +54,11 @@ SourceWatch::SourceWatch(boost::asio::io_context& io, UniqueFd inotify, std::str
       settings_file_(std::move(settings_file)),
       on_change_(std::move(on_change)) {}
 
+SourceWatch::~SourceWatch() {
+  *is_there_ = false;
+  events_.release();
+}
+
 // With all that is below. A folder that goes away meanwhile is no error.
 void SourceWatch::watch(const std::string& folder) {
   if (folders_.size() >= most_folders) {
@@ -81,11 +86,12 @@ bool SourceWatch::counts(const std::string& folder, std::string_view name) const
 }
 
 void SourceWatch::wait() {
-  events_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& code) {
-    if (code) return;
-    read_events();
-    wait();
-  });
+  events_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                     [this, is_there = is_there_](const boost::system::error_code& code) {
+                       if (code || !*is_there) return;
+                       read_events();
+                       wait();
+                     });
 }
 
 void SourceWatch::read_events() {
@@ -114,8 +120,8 @@ void SourceWatch::read_events() {
   }
   if (!has_changed) return;
   quiet_.expires_after(quiet_time);
-  quiet_.async_wait([this](const boost::system::error_code& code) {
-    if (!code) on_change_();
+  quiet_.async_wait([this, is_there = is_there_](const boost::system::error_code& code) {
+    if (!code && *is_there) on_change_();
   });
 }
 

@@ -33,6 +33,7 @@ class SourceWatch {
                                                    const std::string& settings_file, std::function<void()> on_change);
   SourceWatch(const SourceWatch&) = delete;
   SourceWatch& operator=(const SourceWatch&) = delete;
+  ~SourceWatch();
 
   std::size_t folders() const { return folders_.size(); }
   // Folders were left out because there were too many, or the kernel's limit was reached (inotify(7)).
@@ -53,6 +54,7 @@ class SourceWatch {
   const std::function<void()> on_change_;
   std::map<int, std::string> folders_;  // by watch descriptor
   bool is_incomplete_ = false;
+  const std::shared_ptr<bool> is_there_ = std::make_shared<bool>(true);  // for handlers that may come after it has gone
 };
 
 // Whether changes below a folder of that name are of no interest.

@@ -4,6 +4,7 @@
 #include "server/control/sealed_text.h"
 #include "server/control/signals_blocked.h"
 #include "server/control/zygote_inheritance.h"
+#include "server/supervisor/descriptor_limit.h"
 #include "server/supervisor/launch.h"
 
 #include <fcntl.h>
@@ -62,6 +63,7 @@ class WorkerSetup {
     if (::syscall(SYS_close_range, static_cast<unsigned>(end()), ~0U, CLOSE_RANGE_CLOEXEC) != 0) return last_error();
 
     control::reset_signals();
+    if (const int failed = restore_descriptor_limit(); failed != 0) return {failed, boost::system::system_category()};
     // Last, because nothing above needs less than what we are. The launcher tells the parent what it finds in errno.
     errno = take_up(rights_);
     return errno == 0 ? error_code() : last_error();
@@ -104,16 +106,22 @@ Spawner::Spawner(boost::asio::io_context& io, const std::vector<net::Listener>& 
 }
 
 Result<void> Spawner::prepare(const std::string& settings_toml) {
-  auto settings = control::seal_text("stint-settings", settings_toml, "keep the settings for the workers");
-  if (!settings) return settings.error();
-  settings_ = std::move(*settings);
+  if (auto handed_down = hand_down(settings_toml); !handed_down) return handed_down;
   null_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!null_.is_open()) return system_error("open /dev/null");
   return hold_low_descriptors();
 }
 
+Result<void> Spawner::hand_down(const std::string& settings_toml) {
+  auto settings = control::seal_text("stint-settings", settings_toml, "keep the settings for the workers");
+  if (!settings) return settings.error();
+  settings_ = std::move(*settings);
+  return {};
+}
+
 // The launcher tells of a failed exec through a pipe whose number we do not know in the child. So that this can never
-// be a number that a worker's descriptors are put on, all of those are in use here.
+// be a number that a worker's descriptors are put on, all of those are in use here; at each start, because others of
+// ours come and go there.
 Result<void> Spawner::hold_low_descriptors() {
   const int end = control::first_listener_fd + static_cast<int>(listeners_.size());
   for (int fd = control::first_inherited_fd; fd < end; ++fd) {
@@ -207,6 +215,7 @@ Result<LaunchedProcess> Spawner::execute(const std::vector<std::string>& own_arg
   argument_texts.insert(argument_texts.end(), own_arguments.begin(), own_arguments.end());
   const auto arguments = pointers_to(argument_texts);
   const auto environment = pointers_to(environment_);
+  if (auto held = hold_low_descriptors(); !held) return held.error();
 
   error_code code;
   auto process =

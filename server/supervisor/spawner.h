@@ -52,6 +52,8 @@ class Spawner {
 
   // Makes what all workers share. Call it once, before the first start.
   Result<void> prepare(const std::string& settings_toml);
+  // Those that start from here on read this. Error: there is no memory for it, and nothing has changed.
+  Result<void> hand_down(const std::string& settings_toml);
 
   // Errors are transient when is_transient() says so: the machine lacks processes, memory or descriptors just now.
   Result<StartedWorker> start(unsigned slot, unsigned generation, bool is_multiprocess);

@@ -5,6 +5,7 @@
 #include "server/control/signals_blocked.h"
 #include "server/control/status_page.h"
 #include "server/control/wire_text.h"
+#include "server/supervisor/descriptor_limit.h"
 #include "server/supervisor/launch.h"
 #include "server/supervisor/signal_names.h"
 
@@ -177,6 +178,7 @@ Rehearsal::Rehearsal(boost::asio::io_context& io, pid_t pid, UniqueFd pidfd, Uni
       limit_(io) {}
 
 Rehearsal::~Rehearsal() {
+  *is_there_ = false;
   exit_watch_.release();
   if (!pidfd_.is_open()) return;
   ::kill(-pid_, SIGKILL);  // not reaped, so the number is its own
@@ -186,12 +188,13 @@ Rehearsal::~Rehearsal() {
 }
 
 void Rehearsal::wait(Duration limit) {
-  exit_watch_.async_wait(stream_descriptor::wait_read, [this](const error_code& code) {
-    if (!code) on_end();
+  // What is due already can be cancelled no more: both may be in one round of the loop.
+  exit_watch_.async_wait(stream_descriptor::wait_read, [this, is_there = is_there_](const error_code& code) {
+    if (!code && *is_there) on_end();
   });
   limit_.expires_after(limit);
-  limit_.async_wait([this](const error_code& code) {
-    if (code) return;
+  limit_.async_wait([this, is_there = is_there_](const error_code& code) {
+    if (code || !*is_there || !pidfd_.is_open()) return;
     is_late_ = true;
     ::kill(-pid_, SIGKILL);
   });
@@ -235,9 +238,11 @@ Error replace_this_program(const Program& program, const UpgradeState& state) {
   const auto arguments = pointers_to(words);
 
   // Whatever else is open, be it a library's, ends here.
-  if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) == 0 && keep_at_exec(kept))
+  if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) == 0 && keep_at_exec(kept) &&
+      restore_descriptor_limit() == 0)
     ::execve(program.file.c_str(), const_cast<char* const*>(arguments.data()), ::environ);
   auto error = system_error("execute " + program.file);
+  raise_descriptor_limit();
   close_at_exec(kept);
   return error;
 }
@@ -246,7 +251,8 @@ Error go_back(int former_program, int state_file, const std::vector<int>& descri
               const Program& program) {
   const auto words = command_line({"return", std::to_string(state_file), one_line(why)}, program);
   const auto arguments = pointers_to(words);
-  if (keep_at_exec(descriptors) && keep_at_exec({state_file}) && ::fcntl(former_program, F_SETFD, FD_CLOEXEC) == 0)
+  if (keep_at_exec(descriptors) && keep_at_exec({state_file}) && ::fcntl(former_program, F_SETFD, FD_CLOEXEC) == 0 &&
+      restore_descriptor_limit() == 0)
     ::execveat(former_program, "", const_cast<char* const*>(arguments.data()), ::environ, AT_EMPTY_PATH);
   return system_error("execute the former program");
 }

@@ -76,6 +76,7 @@ class Rehearsal {
   boost::asio::posix::stream_descriptor exit_watch_;  // of pidfd_, which it does not own
   boost::asio::steady_timer limit_;
   bool is_late_ = false;
+  const std::shared_ptr<bool> is_there_ = std::make_shared<bool>(true);  // for handlers that may come after it has gone
 };
 
 // Executes `program` in this process. Returns only when that failed, with everything as before. REQUIRES: signals are

@@ -66,7 +66,7 @@ class Balance final : private Timed {
   Evening evening_{*this};
   TimePoint evened_at_ = std::chrono::steady_clock::now();
   std::chrono::nanoseconds free_before_{0};
-  bool has_given_ = false;  // the last time: what it did shows after the next second
+  bool has_given_ = false;  // the last time: what it did shows after the next period
   TimePoint looked_at_;     // when it looked for the rest
 };
 

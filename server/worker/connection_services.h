@@ -35,7 +35,7 @@ struct ConnectionDeadlines {
   DeadlineList head;  // from the first byte (or the accept) to the complete head
   DeadlineList body;  // between two reads of a body
   DeadlineList idle;
-  DeadlineList write;   // between two writes of an answer
+  DeadlineList write;   // between two bytes that the client takes
   DeadlineList linger;  // for the client to read a last answer and close; anew with what it sends
   // Of a server that stops: a client that is talking gets its last answer with an announced close; one that is not is
   // closed after this.

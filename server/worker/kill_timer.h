@@ -1,8 +1,7 @@
 // A limit that holds whatever its process is doing: when the time is over the kernel kills it (timer_create(2) with
 // SIGKILL). Of a worker or a zygote, for what only its supervisor limits otherwise: code of the application that the
-// process cannot leave by itself, while it starts and while it retires. The supervisor is 5 s
-// earlier, and logs why; the timer is for the time when there is none any more. Children do not inherit it, nor does
-// exec(2).
+// process cannot leave by itself, while it starts and while it retires. The supervisor is 5 s earlier, and logs why; the
+// timer is for the time when there is none any more. Children do not inherit it, nor does exec(2).
 #pragma once
 
 #include "stint/log.h"

@@ -19,7 +19,7 @@ config::Input input_of(std::string_view text) {
   config::Input input;
   input.source = config::Source{"/srv/mysite/site.toml", std::string(text)};
   input.working_directory = "/home/someone";
-  input.check_folders = false;
+  input.check_folders = input.find_account = false;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
     std::string_view line = text.substr(at, end - at);
@@ -65,7 +65,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     config::Input again;
     again.source = config::Source{"settings of the supervisor", config::to_toml(settings, shown)};
     again.working_directory = "/nowhere";
-    again.check_folders = false;
+    again.check_folders = again.find_account = false;
     const auto second = config::load(again);
     if (const auto* problems = std::get_if<config::Problems>(&second))
       fuzz::promise(false, "settings that are written can be read", problems->front().text() + again.source->text);

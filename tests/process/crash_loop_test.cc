@@ -72,5 +72,18 @@ TEST_CASE("HUP with broken code leaves the old workers serving", "[process]") {
   server.expect_clean_exit();
 }
 
+TEST_CASE("who has been there for long has served, though nobody has asked for anything", "[process]") {
+  ServerProcess server(with_workers(1));
+  server.wait_until_ready();
+  for (unsigned deaths = 1; deaths <= 2; ++deaths) {
+    REQUIRE(server.wait_for_ready_workers(1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10'500));
+    ::kill(server.ready_workers().at(0), SIGKILL);
+    REQUIRE(eventually([&] { return server.log_count("worker died") == deaths; }));
+  }
+  CHECK(server.log_count("next=\"restart in 0s\"") == 2);
+  server.expect_clean_exit();
+}
+
 }  // namespace
 }  // namespace stint::test

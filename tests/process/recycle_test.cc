@@ -193,5 +193,19 @@ TEST_CASE("two workers are replaced by age, one at a time", "[process]") {
   server.expect_clean_exit();
 }
 
+// Its own two for each worker and each generation are more.
+TEST_CASE("a soft limit of descriptors does not keep a pool from its reload", "[process]") {
+  ServerOptions options = with_workers(6);
+  options.wrapper = {"/bin/sh", "-c", "ulimit -Sn 60; exec \"$@\"", "sh"};
+  ServerProcess server(options);
+  server.wait_until_ready();
+  REQUIRE(server.wait_for_ready_workers(6));
+  const CommandResult reloaded = server.command({"reload", "--wait"});
+  INFO(reloaded.error);
+  CHECK(reloaded.exit_code == 0);
+  CHECK(fetch(server.address(), "/").status == 200);
+  server.expect_clean_exit();
+}
+
 }  // namespace
 }  // namespace stint::test

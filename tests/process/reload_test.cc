@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <deque>
 #include <filesystem>
 #include <thread>
 
@@ -328,6 +329,78 @@ TEST_CASE("what is lost while canaries are tried is replaced", "[process][reload
            });
   }));
   site.server->expect_clean_exit();
+}
+
+// They may be tried for ever, too.
+TEST_CASE("while canaries are tried a pool follows its load, and the death of one is told as such",
+          "[process][reload]") {
+  Site site(2);
+  const std::string waiting =
+      "import os, time\ndef application(environ, start_response):\n    while environ['PATH_INFO'] == '/wait': "
+      "time.sleep(0.01)\n"
+      "    start_response('200 OK', [('X-Worker-Pid', str(os.getpid()))])\n    return [b'served']\n";
+  site.deploy(waiting);
+  site.server->folder().write("stint.toml",
+                              "listen = [\"127.0.0.1:0\"]\n[app]\nmodule = \"site_app:application\"\n"
+                              "[app.workers]\ncount = { min = 2, max = 3 }\n[reload]\nsettle = \"0s\"\n");
+  REQUIRE(site.reload().exit_code == 0);
+  REQUIRE(site.server->wait_for_ready_workers(2));
+  const auto before = site.server->ready_workers();
+  site.server->folder().write("stint.toml",
+                              "listen = [\"127.0.0.1:0\"]\n[app]\nmodule = \"site_app:application\"\n"
+                              "[app.workers]\ncount = { min = 2, max = 3 }\n[reload]\nsettle = \"0s\"\n"
+                              "canary = { workers = 1, requests = 1000000, max_errors = 5 }\n");
+  site.server->signal(SIGHUP);
+  REQUIRE(eventually([&] { return site.server->log_count("canary serves") == 1; }));
+  const auto now = site.server->ready_workers();
+  const auto canary = std::find_if(now.begin(), now.end(), [&before](pid_t pid) {
+    return std::find(before.begin(), before.end(), pid) == before.end();
+  });
+  REQUIRE(canary != now.end());
+
+  std::deque<HttpClient> busy;
+  for (int i = 0; i < 8; ++i) {
+    busy.emplace_back(site.server->address());
+    busy.back().send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+  }
+  CHECK(eventually([&] { return site.server->log_count("one worker more") == 1; }));
+  CHECK(site.server->log_count("reload failed") == 0);
+
+  ::kill(*canary, SIGKILL);
+  CHECK(eventually([&] { return site.server->log_count("reload failed") == 1; }));
+  CHECK(site.server->log_count("step=canary error=\"the worker was ended by SIGKILL while it was tried by clients\"") ==
+        1);
+  CHECK(eventually([&] { return site.server->log_count("worker died") == 1; }));
+  site.server->signal(SIGQUIT);  // the views do not end
+  CHECK(site.server->wait_for_exit(patience).has_value());
+}
+
+// 5 s behind the supervisor, which has the new limit.
+TEST_CASE("settings that cost nothing reach the workers that start after them", "[process][reload]") {
+  auto folder = std::make_unique<TemporaryFolder>();
+  const std::string hold = folder->file("hold");
+  const auto settings = [&hold](const std::string& limit) {
+    return "listen = [\"unix:site.sock\"]\n[app]\nmodule = \"held_start:application\"\nenv = { HOLD = \"" + hold +
+           "\" }\n[app.workers]\ncount = 1\nstartup_timeout = \"" + limit + "\"\n";
+  };
+  ServerOptions options;
+  options.module = "";
+  options.workers = 0;
+  options.listen.clear();
+  options.toml = settings("2s");
+  ServerProcess server(options, std::move(folder));
+  server.wait_until_ready();
+  const pid_t before = server.ready_workers().at(0);
+  server.folder().write("stint.toml", settings("60s"));
+  CHECK(server.command({"reload", "--wait", "--settings"}).exit_code == 0);
+  server.folder().write("hold", "");
+  CHECK(server.command({"recycle"}).exit_code == 0);
+  std::this_thread::sleep_for(std::chrono::seconds(9));
+  std::filesystem::remove(hold);
+  CHECK(eventually([&] { return server.wait_for_ready_workers(1) && server.ready_workers().at(0) != before; }));
+  CHECK(server.log_count("failed to start") == 0);
+  CHECK(server.log_count("died") == 0);
+  server.expect_clean_exit();
 }
 
 TEST_CASE("who waits in the queue of a listener that a reload takes away is answered", "[process][reload]") {

@@ -15,7 +15,7 @@ const std::string at = "site.toml:3:8: ";
 
 std::vector<std::string> problems_with(const std::string& keys) {
   Input input = input_of("[app]\nmodule = \"site:app\"\n" + keys + "directory = \"/\"\n");
-  input.check_folders = true;
+  input.check_folders = input.find_account = true;
   return problems_of(input);
 }
 

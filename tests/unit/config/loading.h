@@ -13,7 +13,7 @@ inline Input input_of(std::string toml) {
   Input input;
   input.source = Source{"/srv/mysite/site.toml", std::move(toml)};
   input.working_directory = "/home/someone";
-  input.check_folders = false;
+  input.check_folders = input.find_account = false;
   return input;
 }
 

@@ -317,7 +317,8 @@ void Connection::refuse_unstored_body(const Error& error) {
 // read or write.
 void Connection::send_interim(std::string_view answer) {
   const LoopLease::Call::TriedTurn turn(call_, std::chrono::milliseconds(50));
-  if (!turn.has() || is_gone_ || !queue_.is_empty()) return;  // the rest of an interim answer: this client is slow
+  if (!turn.has() || sends_no_more_ || !queue_.is_empty())
+    return;  // the rest of an interim answer: this client is slow
   const ssize_t sent = ::send(socket_.get(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent <= 0) return;
   written_ += static_cast<std::uint64_t>(sent);
@@ -403,9 +404,9 @@ void Connection::serve(std::string_view rest) {
       {.request = request, .writer = writer_, .call = call_, .connection = *this, .now = began_});
   if (has_timed_out_) return end_timed_out();
   services_.loop.rewatch(socket_.get(), EPOLLIN);
-  if (is_gone_ && !writer_.has_head()) writer_.abort();  // interrupted before it had one
+  if (sends_no_more_ && !writer_.has_head()) writer_.abort();  // interrupted before it had one
   writer_.finish();
-  if (writer_.was_short() && !is_gone_) {  // without a client the rest was not asked for
+  if (writer_.was_short() && !sends_no_more_) {  // without a client the rest was not asked for
     services_.log.error("answer short: the application gave less than its Content-Length",
                         {{"method", request.method},
                          {"target", request.target},
@@ -440,7 +441,7 @@ void Connection::refuse(const http::Refusal& refusal) {
 void Connection::after_answer() {
   state_ = State::writing;
   count_request();
-  if (is_gone_) {
+  if (sends_no_more_) {
     log_access();
     return cut();
   }
@@ -453,12 +454,12 @@ void Connection::after_answer() {
   if (*sent) return finish_request();
   keep_head();  // for the log
   services_.loop.rewatch(socket_.get(), EPOLLOUT);
-  await_client();
+  limit_client();
 }
 
 // For `http.write_timeout`. That the kernel takes more of us shows only when a good part of its buffer, megabytes
 // perhaps, is free: a slow client may read all the time meanwhile, so it is looked at what is still there.
-void Connection::await_client() {
+void Connection::limit_client() {
   queued_ = net::queued_bytes(socket_.get());
   services_.deadlines.write.arm(*this, services_.loop.now());
 }
@@ -486,7 +487,7 @@ void Connection::send_queued() {
     log_access();
     return close();
   }
-  if (queue_.sent() != before) await_client();
+  if (queue_.sent() != before) limit_client();
   if (state_ == State::calling) return *sent ? call_.resume() : void();
   if (!*sent) return;
   services_.loop.rewatch(socket_.get(), EPOLLIN);
@@ -499,7 +500,7 @@ void Connection::send_queued() {
 void Connection::on_ready_while_calling(std::uint32_t events) {
   if (has_timed_out_) return read();
   if (awaits_room_) return send_queued();
-  if ((events & (EPOLLERR | EPOLLHUP)) != 0U && !is_gone_) {
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0U && !sends_no_more_) {
     note_that_client_left();
     if (services_.raises_on_disconnect && http::is_safe_method(parser_.head().method))
       services_.dispatcher.interrupt(call_number_, Interruption::client_gone);
@@ -512,14 +513,14 @@ void Connection::on_ready_while_calling(std::uint32_t events) {
 Result<void> Connection::wait_until_sent() {
   STINT_ASSERT(state_ == State::calling);
   const LoopLease::Call::Turn turn(call_);
-  if (!is_gone_) {
+  if (!sends_no_more_) {
     const Result<bool> sent = send_out();
     if (!sent.has_value()) {
       note_cut_answer(sent.error());
     } else if (!*sent) {
       services_.loop.rewatch(socket_.get(), EPOLLOUT);
       services_.loop.look_at_clock();  // its time is that of the leader's last wait
-      await_client();
+      limit_client();
       awaits_room_ = true;
       services_.calls.await_client(call_number_);
       call_.wait();
@@ -529,14 +530,14 @@ Result<void> Connection::wait_until_sent() {
     }
     services_.calls.progress(call_number_, std::chrono::steady_clock::now());
   }
-  if (is_gone_) return error_because(queue_.has_file_failed() ? "a file has failed" : "the client has left");
+  if (sends_no_more_) return error_because(queue_.has_file_failed() ? "a file has failed" : "the client has left");
   return {};
 }
 
 // Nothing more is sent: the client has left, or a file has failed.
 void Connection::note_cut_answer(const Error& error) {
   if (!queue_.has_file_failed()) return note_that_client_left();
-  is_gone_ = true;
+  sends_no_more_ = true;
   const http::RequestHead& head = parser_.head();
   services_.log.error("file not sent to its end", {{"error", error.text()},
                                                    {"method", head.method},
@@ -546,7 +547,7 @@ void Connection::note_cut_answer(const Error& error) {
 }
 
 void Connection::note_that_client_left() {
-  is_gone_ = true;
+  sends_no_more_ = true;
   if (!std::exchange(has_left_, true)) services_.page.count_client_gone();
 }
 
@@ -613,7 +614,7 @@ void Connection::log_access() {
   log_access({.status = has_left_ ? client_left_status : writer_.status(),
               .head_lines = writer_.head_lines(),
               .body_bytes = body_sent_,
-              .was_complete = queue_.is_empty() && !is_gone_ && !writer_.is_broken()});
+              .was_complete = queue_.is_empty() && !sends_no_more_ && !writer_.is_broken()});
 }
 
 void Connection::log_access(const Answered& answered) {
@@ -670,7 +671,7 @@ void Connection::close() {
   if (state_ == State::closed) return;
   if (state_ == State::calling) {
     if (has_timed_out_) return leave_to_call();
-    is_gone_ = true;  // the call ends first
+    sends_no_more_ = true;  // the call ends first
     return call_.resume();
   }
   if (state_ == State::waiting) services_.dispatcher.forget(*this);
@@ -686,7 +687,7 @@ void Connection::close() {
 
 void Connection::give_up() {
   if (state_ != State::writing) return close();
-  is_gone_ = true;
+  sends_no_more_ = true;
   log_access();
   cut();
 }
@@ -712,12 +713,12 @@ void Connection::on_deadline() {
       return refuse({408, RefusalReason::body_timeout});
     case State::calling:  // its client reads too slowly, or the last answer is not fetched
       if (has_timed_out_) return leave_to_call();
-      if (has_client_taken()) return await_client();
-      is_gone_ = true;
+      if (has_client_taken()) return limit_client();
+      sends_no_more_ = true;
       services_.page.count_write_timeout();
       return call_.resume();
     case State::writing:
-      if (has_client_taken()) return await_client();
+      if (has_client_taken()) return limit_client();
       services_.page.count_write_timeout();
       return give_up();
     case State::lingering:
@@ -737,7 +738,7 @@ bool Connection::awaits_last_bytes() {
     cut();
     return true;
   }
-  await_client();
+  limit_client();
   return true;
 }
 
@@ -750,7 +751,7 @@ Connection::RunningRequest Connection::running_request() const {
 bool Connection::time_out() {
   STINT_ASSERT(state_ == State::calling && !has_timed_out_);
   has_timed_out_ = true;
-  is_gone_ = true;
+  sends_no_more_ = true;
   services_.page.count_request();
   services_.page.count_server_error();
   services_.page.count_request_timeout();

@@ -134,7 +134,7 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   void count_request();
   void finish_request();  // all of it is with the kernel
   Result<void> wait_until_sent() override;
-  bool is_client_gone() const override { return is_gone_; }
+  bool is_client_gone() const override { return sends_no_more_; }
   bool shall_announce_close() override;
   void send_interim(std::string_view answer) override;
   // Of the answer that is done, or given up.
@@ -149,8 +149,8 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
 
   void linger();
   void linger_on();
-  void await_client();
-  bool has_client_taken() const;  // any byte since await_client()
+  void limit_client();
+  bool has_client_taken() const;  // any byte since limit_client()
   bool awaits_last_bytes();
   void cut();
   void enter_idle();
@@ -188,8 +188,9 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   bool is_refused_ = false;     // the answer under way is a refusal: close after it
   bool has_head_ = false;       // parser_.head() is of the request at work
   bool awaits_room_ = false;    // the call waits until its client has read: the loop sends what is queued
-  // Nothing more is sent: the client has left, or reads too slowly. Written with the lease; its call looks without.
-  std::atomic<bool> is_gone_ = false;
+  // The client has left or takes nothing, a file has failed, the call has timed out, or the connection is given up.
+  // Written with the lease; its call looks without.
+  std::atomic<bool> sends_no_more_ = false;
   bool has_left_ = false;          // the former
   bool has_timed_out_ = false;     // its client has been answered without the call, which still runs
   bool is_awaiting_last_ = false;  // the deadline is that for the last bytes of an answer that the kernel has whole

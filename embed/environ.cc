@@ -135,8 +135,9 @@ bool EnvironBuilder::make_base(const Gil& gil) {
          set(gateway_interface, latin1(gil, "CGI/1.1")) &&
          set(wsgi_version, PyRef::steal(Py_BuildValue("(ii)", 1, 0))) &&
          set(wsgi_multithread, PyRef::borrow(is_multithread_ ? Py_True : Py_False)) &&
-         set(wsgi_multiprocess, PyRef::borrow(is_multiprocess_ ? Py_True : Py_False)) &&
-         set(wsgi_run_once, PyRef::borrow(Py_False)) && set(wsgi_input_terminated, PyRef::borrow(Py_True)) &&
+         // With one worker too: its replacement, or the next generation, is there before it goes.
+         set(wsgi_multiprocess, PyRef::borrow(Py_True)) && set(wsgi_run_once, PyRef::borrow(Py_False)) &&
+         set(wsgi_input_terminated, PyRef::borrow(Py_True)) &&
          set(wsgi_file_wrapper, PyRef::borrow(file_wrapper_type())) && set(stint_version, latin1(gil, STINT_VERSION)) &&
          set(stint_worker, PyRef::steal(PyLong_FromUnsignedLong(worker_.slot))) &&
          set(stint_generation, PyRef::steal(PyLong_FromUnsignedLong(worker_.generation))) &&

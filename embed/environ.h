@@ -28,8 +28,8 @@ class RepeatedText {
 
 class EnvironBuilder {
  public:
-  EnvironBuilder(WorkerIdentity worker, bool is_multiprocess, bool is_multithread)
-      : worker_(std::move(worker)), is_multiprocess_(is_multiprocess), is_multithread_(is_multithread) {}
+  EnvironBuilder(WorkerIdentity worker, bool is_multithread)
+      : worker_(std::move(worker)), is_multithread_(is_multithread) {}
 
   // Makes what all requests share; once, before build(). False: a Python error is set.
   bool prepare(const Gil& gil);
@@ -107,7 +107,6 @@ class EnvironBuilder {
   PyObject* server_name_str(const Gil& gil, std::string_view address);
 
   const WorkerIdentity worker_;
-  const bool is_multiprocess_;
   const bool is_multithread_;
 
   std::array<PyRef, key_count> keys_;

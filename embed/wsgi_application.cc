@@ -103,8 +103,7 @@ WsgiApplication::WsgiApplication(PyRef callable, const RuntimeOptions& options)
     : log_(*options.log),
       worker_(options.worker.slot),
       callable_(std::move(callable)),
-      environ_(std::make_unique<EnvironBuilder>(options.worker, options.is_multiprocess,
-                                                options.app->workers.threads > 1)) {}
+      environ_(std::make_unique<EnvironBuilder>(options.worker, options.app->workers.threads > 1)) {}
 
 WsgiApplication::~WsgiApplication() {
   if (!callable_) return;

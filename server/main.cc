@@ -205,19 +205,15 @@ std::string resolved(const std::string& folder) {
   return unknown ? folder : place.string();
 }
 
-worker::RuntimeStarter runtime_starter(const Settings& settings, WorkerIdentity identity, bool is_multiprocess,
-                                       Log& log) {
-  return [&settings, &log, identity = std::move(identity), is_multiprocess](
+worker::RuntimeStarter runtime_starter(const Settings& settings, WorkerIdentity identity, Log& log) {
+  return [&settings, &log, identity = std::move(identity)](
              std::vector<StartStep>& steps, worker::StartedRuntime& started) -> std::optional<LoadFailure> {
     const auto python = step(steps, "python", [&] { return runtime_loader::ask_python(resolved(settings.app.venv)); });
     if (!python.has_value()) return LoadFailure{"python", python.error().text(), {}};
     const auto opened = step(steps, "libpython", [&] { return runtime_loader::open_runtime(*python); });
     if (!opened.has_value()) return LoadFailure{"libpython", opened.error().text(), {}};
-    Result<std::unique_ptr<Runtime>> runtime = opened->module->start({.app = &settings.app,
-                                                                      .worker = identity,
-                                                                      .is_multiprocess = is_multiprocess,
-                                                                      .python = python->executable,
-                                                                      .log = &log});
+    Result<std::unique_ptr<Runtime>> runtime =
+        opened->module->start({.app = &settings.app, .worker = identity, .python = python->executable, .log = &log});
     if (!runtime.has_value()) return LoadFailure{"interpreter", runtime.error().text(), {}};
     started.runtime = std::move(*runtime);
     started.python = python->version + " (" + python->executable + ")";
@@ -284,8 +280,7 @@ int worker_role(const cli::Worker& command) {
   Result<std::unique_ptr<logging::ProcessLog>> log = logging::ProcessLog::open(settings.log, "worker " + place);
   if (!log.has_value()) return fail_start(std::move(inheritance->channel), {"log", log.error().text(), {}});
 
-  worker::RuntimeStarter starter = runtime_starter(
-      settings, {settings.app.name, inheritance->slot, inheritance->generation}, inheritance->is_multiprocess, **log);
+  worker::RuntimeStarter starter = runtime_starter(settings, {inheritance->slot, inheritance->generation}, **log);
   worker::Worker worker(
       settings, std::move(*inheritance), std::move(starter), **log, [&log] { (*log)->reopen(); }, set_title);
   leave(worker.run());
@@ -300,7 +295,6 @@ int zygote_role(const cli::Zygote& command) {
   const Settings& settings = std::get<Settings>(handed_down);
   const std::string name = settings.app.name;
   const unsigned generation = inheritance->generation;
-  const bool is_multiprocess = inheritance->is_multiprocess;
   set_title("zygote " + name + " gen " + std::to_string(generation));
 
   if (std::optional<LoadFailure> failure = root_in_spite_of_user(settings.app.user))
@@ -313,7 +307,7 @@ int zygote_role(const cli::Zygote& command) {
     return fail_start(std::move(inheritance->channel), {"signals", passed_over.error().text(), {}});
 
   worker::StartedApplication started;
-  const worker::RuntimeStarter starter = runtime_starter(settings, {name, 0, generation}, is_multiprocess, log);
+  const worker::RuntimeStarter starter = runtime_starter(settings, {0, generation}, log);
   const auto preload = [&](std::vector<StartStep>& steps, zygote::Preloaded& preloaded) {
     auto failure = worker::start_application(settings, starter, log, [] {}, steps, started);
     preloaded = {started.runtime.runtime.get(), started.runtime.python};
@@ -346,10 +340,7 @@ int zygote_role(const cli::Zygote& command) {
       preloaded = {started.runtime.runtime.get(), started.runtime.python};
       return std::optional<LoadFailure>();
     };
-    control::ZygoteInheritance own{.generation = generation,
-                                   .is_multiprocess = is_multiprocess,
-                                   .channel = std::move(remains.channel),
-                                   .settings = {}};
+    control::ZygoteInheritance own{.generation = generation, .channel = std::move(remains.channel), .settings = {}};
     zygote.emplace(std::move(own), is_loaded, log, reopen_log, begin_worker);
   }
 }

@@ -19,7 +19,6 @@ namespace stint {
 
 // What environ and the log say about this worker.
 struct WorkerIdentity {
-  std::string pool;         // app.name
   unsigned slot = 0;        // 1…count
   unsigned generation = 0;  // 1…
 };
@@ -78,9 +77,8 @@ class Runtime {
 struct RuntimeOptions {
   const AppSettings* app = nullptr;
   WorkerIdentity worker;
-  bool is_multiprocess = true;  // wsgi.multiprocess
-  std::string python;           // the interpreter to be like: "/srv/site/.venv/bin/python"
-  Log* log = nullptr;           // wsgi.errors; outlives the runtime
+  std::string python;  // the interpreter to be like: "/srv/site/.venv/bin/python"
+  Log* log = nullptr;  // wsgi.errors; outlives the runtime
 };
 
 struct RuntimeModule {
@@ -91,7 +89,7 @@ struct RuntimeModule {
 };
 
 // Raised whenever a type that crosses dlopen changes.
-inline constexpr unsigned runtime_interface = 5;
+inline constexpr unsigned runtime_interface = 6;
 
 using RuntimeEntry = const RuntimeModule* (*)();
 inline constexpr const char* runtime_entry_symbol = "stint_embed_entry";

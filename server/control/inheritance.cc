@@ -35,21 +35,18 @@ bool is_channel(int fd) {
          ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
 }
 
-std::vector<std::string> worker_arguments(unsigned slot, unsigned generation, bool is_multiprocess,
-                                          unsigned listeners) {
+std::vector<std::string> worker_arguments(unsigned slot, unsigned generation, unsigned listeners) {
   return {"worker",
           "--slot",
           std::to_string(slot),
           "--generation",
           std::to_string(generation),
-          "--multiprocess",
-          is_multiprocess ? "1" : "0",
           "--listeners",
           std::to_string(listeners)};
 }
 
 Result<WorkerInheritance> take_inheritance(const std::vector<std::string>& arguments) {
-  static constexpr std::string_view names[] = {"--slot", "--generation", "--multiprocess", "--listeners"};
+  static constexpr std::string_view names[] = {"--slot", "--generation", "--listeners"};
   unsigned values[std::size(names)];
   if (arguments.size() != 1 + 2 * std::size(names) || arguments[0] != "worker") return not_from_a_supervisor();
   for (std::size_t i = 0; i < std::size(names); ++i) {
@@ -57,7 +54,7 @@ Result<WorkerInheritance> take_inheritance(const std::vector<std::string>& argum
     if (arguments[1 + 2 * i] != names[i] || !value) return not_from_a_supervisor();
     values[i] = *value;
   }
-  const unsigned listeners = values[3];
+  const unsigned listeners = values[2];
   if (values[0] == 0 || listeners > max_listeners) return not_from_a_supervisor();
 
   // All are looked at before the first is owned: descriptors of somebody who typed the command must not be closed.
@@ -69,7 +66,6 @@ Result<WorkerInheritance> take_inheritance(const std::vector<std::string>& argum
   WorkerInheritance inheritance;
   inheritance.slot = values[0];
   inheritance.generation = values[1];
-  inheritance.is_multiprocess = values[2] != 0;
   int fd = first_inherited_fd;
   inheritance.channel.reset(fd++);
   inheritance.settings.reset(fd++);

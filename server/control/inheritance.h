@@ -13,7 +13,6 @@ namespace stint::control {
 struct WorkerInheritance {
   unsigned slot = 0;
   unsigned generation = 0;
-  bool is_multiprocess = true;
   UniqueFd channel;
   UniqueFd settings;
   UniqueFd status_page;
@@ -32,7 +31,7 @@ inline constexpr int first_listener_fd = first_inherited_fd + 7;
 bool is_channel(int fd);
 
 // "worker" and its options, without argv[0].
-std::vector<std::string> worker_arguments(unsigned slot, unsigned generation, bool is_multiprocess, unsigned listeners);
+std::vector<std::string> worker_arguments(unsigned slot, unsigned generation, unsigned listeners);
 // In the worker: takes ownership of the inherited descriptors and sets close-on-exec on each. Error: not started by a
 // supervisor.
 Result<WorkerInheritance> take_inheritance(const std::vector<std::string>& arguments);

@@ -19,20 +19,18 @@ Error not_from_a_supervisor() {
 
 }  // namespace
 
-std::vector<std::string> zygote_arguments(unsigned generation, bool is_multiprocess) {
-  return {"zygote", "--generation", std::to_string(generation), "--multiprocess", is_multiprocess ? "1" : "0"};
+std::vector<std::string> zygote_arguments(unsigned generation) {
+  return {"zygote", "--generation", std::to_string(generation)};
 }
 
 Result<ZygoteInheritance> take_zygote_inheritance(const std::vector<std::string>& arguments) {
-  if (arguments.size() != 5 || arguments[0] != "zygote" || arguments[1] != "--generation" ||
-      arguments[3] != "--multiprocess" || (arguments[4] != "0" && arguments[4] != "1"))
+  if (arguments.size() != 3 || arguments[0] != "zygote" || arguments[1] != "--generation")
     return not_from_a_supervisor();
   ZygoteInheritance inheritance;
   const std::string& number = arguments[2];
   const auto [end, code] = std::from_chars(number.data(), number.data() + number.size(), inheritance.generation);
   if (code != std::errc() || end != number.data() + number.size()) return not_from_a_supervisor();
 
-  inheritance.is_multiprocess = arguments[4] == "1";
   // Both are looked at before the first is owned: descriptors of somebody who typed the command must not be closed.
   if (!is_channel(first_inherited_fd) || ::fcntl(first_inherited_fd + 1, F_GETFD) < 0) return not_from_a_supervisor();
   inheritance.channel.reset(first_inherited_fd);
@@ -60,7 +58,6 @@ Result<WorkerInheritance> inheritance_of(const Fork& order, const ZygoteInherita
   WorkerInheritance inheritance;
   inheritance.slot = order.slot;
   inheritance.generation = zygote.generation;
-  inheritance.is_multiprocess = zygote.is_multiprocess;
   inheritance.channel = std::move(descriptors[0]);
   inheritance.status_page = std::move(descriptors[1]);
   inheritance.connection_table = std::move(descriptors[2]);

@@ -16,14 +16,13 @@ namespace stint::control {
 
 struct ZygoteInheritance {
   unsigned generation = 0;
-  bool is_multiprocess = true;  // the workers-to-be
-  UniqueFd channel;             // has the number first_inherited_fd
-  UniqueFd settings;            // the next one
+  UniqueFd channel;   // has the number first_inherited_fd
+  UniqueFd settings;  // the next one
 };
 inline constexpr int zygote_descriptors = 2;
 
 // "zygote" and its options, without argv[0].
-std::vector<std::string> zygote_arguments(unsigned generation, bool is_multiprocess);
+std::vector<std::string> zygote_arguments(unsigned generation);
 // In the zygote, as take_inheritance() in a worker.
 Result<ZygoteInheritance> take_zygote_inheritance(const std::vector<std::string>& arguments);
 

@@ -40,7 +40,7 @@ Result<std::optional<StartedWorker>> Pool::start_process(const Generation& gener
   // Multiprocess even when it is alone: its replacement serves before it has stopped, so that "another process" may run
   // the application at the same time (PEP 3333), and SIGTTIN gives it a sibling.
   if (!is_forked(generation)) {
-    auto started = generation.spawner->start(slot, generation.number, true);
+    auto started = generation.spawner->start(slot, generation.number);
     if (!started) return started.error();
     return std::optional(std::move(*started));
   }
@@ -63,7 +63,7 @@ ZygoteHandle* Pool::zygote_of(unsigned generation) {
 void Pool::start_zygote(const Generation& generation, TimePoint now) {
   const bool is_coming_one = coming_ && generation.number == coming_->number;
   if (is_stopping_ || (!is_coming_one && now < zygote_not_before_)) return;
-  auto started = generation.spawner->start_zygote(generation.number, true);
+  auto started = generation.spawner->start_zygote(generation.number);
   if (!started && is_coming_one) return roll_back("start", started.error().text(), "");
   if (!started && !has_been_ready_ && !Spawner::is_transient(started.error())) {
     log_.error("cannot start", {{"pool", app().name}, {"error", started.error().text()}});

@@ -161,7 +161,7 @@ Result<UniqueFd> Spawner::settings_to_inherit(const std::string& doing) const {
   return settings;
 }
 
-Result<StartedWorker> Spawner::start(unsigned slot, unsigned generation, bool is_multiprocess) {
+Result<StartedWorker> Spawner::start(unsigned slot, unsigned generation) {
   const std::string doing = "start worker " + std::to_string(slot);
   auto beginning = begin_worker();
   if (!beginning) return beginning.error();
@@ -172,24 +172,22 @@ Result<StartedWorker> Spawner::start(unsigned slot, unsigned generation, bool is
                              worker.connection_table_file.get(), inbox_.put.get(), inbox_.take.get(),
                              inbox_.idle_workers.get()};
   for (const net::Listener& listener : listeners_) inherited.push_back(listener.socket.get());
-  auto process =
-      execute(control::worker_arguments(slot, generation, is_multiprocess, static_cast<unsigned>(listeners_.size())),
-              std::move(inherited), doing);
+  auto process = execute(control::worker_arguments(slot, generation, static_cast<unsigned>(listeners_.size())),
+                         std::move(inherited), doing);
   if (!process) return process.error();
   worker.pid = process->pid;
   worker.pidfd = std::move(process->pidfd);
   return std::move(worker);
 }
 
-Result<StartedZygote> Spawner::start_zygote(unsigned generation, bool is_multiprocess) {
+Result<StartedZygote> Spawner::start_zygote(unsigned generation) {
   const std::string doing = "start a zygote";
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return system_error(doing);
   auto ends = control::Channel::make_pair();
   if (!ends) return ends.error();
   auto settings = settings_to_inherit(doing);
   if (!settings) return settings.error();
-  auto process =
-      execute(control::zygote_arguments(generation, is_multiprocess), {ends->second.fd(), settings->get()}, doing);
+  auto process = execute(control::zygote_arguments(generation), {ends->second.fd(), settings->get()}, doing);
   if (!process) return process.error();
   return StartedZygote{process->pid, std::move(process->pidfd), std::move(ends->first)};
 }

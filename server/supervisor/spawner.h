@@ -56,10 +56,10 @@ class Spawner {
   Result<void> hand_down(const std::string& settings_toml);
 
   // Errors are transient when is_transient() says so: the machine lacks processes, memory or descriptors just now.
-  Result<StartedWorker> start(unsigned slot, unsigned generation, bool is_multiprocess);
+  Result<StartedWorker> start(unsigned slot, unsigned generation);
   // With start = "fork": a process that has all of a worker's rights and none of its descriptors but the channel and
   // the settings. From then on this process inherits orphans, which is how the zygote's workers become its children.
-  Result<StartedZygote> start_zygote(unsigned generation, bool is_multiprocess);
+  Result<StartedZygote> start_zygote(unsigned generation);
   // Tells a zygote to fork a worker, which introduces itself on the channel (control::Forked): until then pid and pidfd
   // are missing. Error EPIPE: the zygote has gone.
   Result<StartedWorker> fork(control::Channel& zygote, unsigned slot);

@@ -46,7 +46,7 @@ EmbeddedPython& python() {
     ::setenv("PYTHONDONTWRITEBYTECODE", "1", 1);  // tests leave no files in the sources
     RuntimeOptions options;
     options.app = &made->app;
-    options.worker = {"test", 3, 7};
+    options.worker = {3, 7};
     options.python = identity->executable;
     options.log = &made->log;
     auto runtime = loaded->module->start(options);

@@ -419,7 +419,7 @@ TEST_CASE("a worker that finds itself root in spite of a user ends before anythi
       "[app]\nmodule = \"story_app:application\"\ndirectory = \"" + apps_folder() + "\"\nuser = \"daemon\"\n";
   REQUIRE(::pwrite(settings.get(), toml.data(), toml.size(), 0) == static_cast<ssize_t>(toml.size()));
   std::vector<std::string> texts{stint_binary()};
-  for (auto& text : control::worker_arguments(1, 1, true, 0)) texts.push_back(std::move(text));
+  for (auto& text : control::worker_arguments(1, 1, 0)) texts.push_back(std::move(text));
   std::vector<char*> arguments;
   for (std::string& text : texts) arguments.push_back(text.data());
   arguments.push_back(nullptr);

@@ -27,8 +27,8 @@ int take_in_child(const std::vector<std::string>& arguments, int count, bool wit
     for (int fd = 3; fd < 3 + count; ++fd) ::dup2(fd == 3 ? socket : 0, fd);
     auto inheritance = take_inheritance(arguments);
     if (!inheritance) ::_exit(refused);
-    if (inheritance->slot != 3 || inheritance->generation != 7 || !inheritance->is_multiprocess ||
-        inheritance->channel.get() != 3 || inheritance->settings.get() != 4 || inheritance->status_page.get() != 5 ||
+    if (inheritance->slot != 3 || inheritance->generation != 7 || inheritance->channel.get() != 3 ||
+        inheritance->settings.get() != 4 || inheritance->status_page.get() != 5 ||
         inheritance->connection_table.get() != 6 || inheritance->inbox_put.get() != 7 ||
         inheritance->inbox_take.get() != 8 || inheritance->idle_workers.get() != 9 ||
         inheritance->listeners.size() != 2 || inheritance->listeners[0].get() != 10 ||
@@ -46,11 +46,11 @@ int take_in_child(const std::vector<std::string>& arguments, int count, bool wit
 }  // namespace
 
 TEST_CASE("a worker takes what its supervisor has prepared", "[control]") {
-  CHECK(take_in_child(worker_arguments(3, 7, true, 2), 9, true) == taken);
+  CHECK(take_in_child(worker_arguments(3, 7, 2), 9, true) == taken);
 }
 
 TEST_CASE("a worker that no supervisor started is refused", "[control]") {
-  const auto arguments = worker_arguments(3, 7, true, 2);
+  const auto arguments = worker_arguments(3, 7, 2);
   CHECK(take_in_child(arguments, 0, true) == refused);   // nothing there
   CHECK(take_in_child(arguments, 8, true) == refused);   // one missing
   CHECK(take_in_child(arguments, 9, false) == refused);  // descriptors of something else
@@ -65,6 +65,6 @@ TEST_CASE("a worker that no supervisor started is refused", "[control]") {
 }
 
 TEST_CASE("the arguments are those that `ps` should show", "[control]") {
-  CHECK(worker_arguments(3, 7, false, 2) == std::vector<std::string>{"worker", "--slot", "3", "--generation", "7",
-                                                                     "--multiprocess", "0", "--listeners", "2"});
+  CHECK(worker_arguments(3, 7, 2) ==
+        std::vector<std::string>{"worker", "--slot", "3", "--generation", "7", "--listeners", "2"});
 }

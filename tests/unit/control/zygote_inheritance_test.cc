@@ -28,8 +28,7 @@ int take_in_child(const std::vector<std::string>& arguments, bool with_channel) 
     ::dup2(0, 4);
     auto inheritance = take_zygote_inheritance(arguments);
     if (!inheritance) ::_exit(refused);
-    if (inheritance->generation != 7 || !inheritance->is_multiprocess || inheritance->channel.get() != 3 ||
-        inheritance->settings.get() != 4)
+    if (inheritance->generation != 7 || inheritance->channel.get() != 3 || inheritance->settings.get() != 4)
       ::_exit(wrong);
     for (int fd = 3; fd < 5; ++fd)
       if (::fcntl(fd, F_GETFD) != FD_CLOEXEC) ::_exit(not_closed_at_exec);
@@ -49,15 +48,15 @@ std::vector<UniqueFd> some_descriptors(std::size_t count) {
 }  // namespace
 
 TEST_CASE("a zygote takes what its supervisor has prepared", "[control]") {
-  CHECK(take_in_child(zygote_arguments(7, true), true) == taken);
+  CHECK(take_in_child(zygote_arguments(7), true) == taken);
 }
 
 TEST_CASE("a zygote that no supervisor started is refused", "[control]") {
-  CHECK(take_in_child(zygote_arguments(7, true), false) == refused);  // descriptors of something else
+  CHECK(take_in_child(zygote_arguments(7), false) == refused);  // descriptors of something else
   CHECK(take_in_child({}, true) == refused);
   CHECK(take_in_child({"zygote"}, true) == refused);
-  for (std::size_t word = 0; word < 5; ++word) {
-    auto arguments = zygote_arguments(7, true);
+  for (std::size_t word = 0; word < 3; ++word) {
+    auto arguments = zygote_arguments(7);
     arguments[word] = "other";
     CHECK(take_in_child(arguments, true) == refused);
   }
@@ -78,12 +77,10 @@ TEST_CASE("what a worker inherits crosses the channel with the order to fork it"
   REQUIRE((message.has_value() && message->has_value()));
   ZygoteInheritance zygote;
   zygote.generation = 7;
-  zygote.is_multiprocess = false;
   auto inheritance = inheritance_of(std::get<Fork>(**message), zygote, descriptors);
   REQUIRE(inheritance.has_value());
   CHECK(inheritance->slot == 3);
   CHECK(inheritance->generation == 7);
-  CHECK_FALSE(inheritance->is_multiprocess);
   CHECK(inheritance->listeners.size() == 2);
   for (const UniqueFd* one :
        {&inheritance->channel, &inheritance->status_page, &inheritance->connection_table, &inheritance->inbox_put,

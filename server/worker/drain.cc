@@ -17,11 +17,9 @@ void Drain::begin(bool is_stopping, bool takes_waiting) {
   const bool has_served = acceptor_.is_open();
   if (is_first) {
     acceptor_.close();
-    if (!is_stopping && (takes_waiting || has_served))
-      acceptor_.take_from_listeners(takes_waiting ? Acceptor::everything : 1);
-    if (!is_stopping && has_served) acceptor_.take_from_inbox(1);
-    // From here on nothing new enters; only what has begun or waits remains.
     services_.is_draining = true;
+    if (!is_stopping) take_last(has_served, takes_waiting);
+    // From here on nothing new enters; only what has begun or waits remains.
     limit_.arm(*this, services_.loop.now());
     last_limit_.arm_behind_supervisor(limit_.length() + exit_handlers_time, services_.log);
     if (!is_stopping) acceptor_.stop();
@@ -35,6 +33,19 @@ void Drain::begin(bool is_stopping, bool takes_waiting) {
   is_taking_ = true;
   stopping_since_ = services_.loop.now();
   take_turn();
+}
+
+// What this worker may have been woken for, and nobody else; or all that waits in a listener that goes.
+void Drain::take_last(bool has_served, bool takes_waiting) {
+  if (has_served) acceptor_.take_from_inbox(1);
+  if (!takes_waiting) return has_served ? void(acceptor_.take_from_listeners(1)) : void();
+  acceptor_.retry_now();
+  acceptor_.take_from_listeners(Acceptor::everything);
+  while (services_.table.is_full()) {  // there may be more
+    hand_over_all();
+    if (services_.table.is_full()) return;
+    acceptor_.take_from_listeners(Acceptor::everything);
+  }
 }
 
 // One worker that took all at once would serve it one after the other, while those beside it have nothing to do.

@@ -50,6 +50,7 @@ class Drain final : private Timed {
   };
 
   void on_deadline() override;
+  void take_last(bool has_served, bool takes_waiting);
   void take_turn();
   void end_turns();
   void hand_over_all();

@@ -10,7 +10,7 @@ using namespace stint::test;
 namespace {
 
 struct AcceptorBench {
-  explicit AcceptorBench(bool serves = true) {
+  explicit AcceptorBench(bool serves = true, const Settings& settings = bench_settings()) : bench(settings) {
     if (serves) REQUIRE(acceptor.start().has_value());
   }
 
@@ -86,4 +86,17 @@ TEST_CASE("a look finds what waits in the inbox as well", "[worker]") {
   REQUIRE(control::put_into_inbox(one.bench.inbox.put.get(), {}, {}, {&ends[1], 1}) == 0);
   one.acceptor.look();
   CHECK(one.connections() == 1);
+}
+
+TEST_CASE("all that waits in a listener that goes is handed over, also by a worker that has no room for it",
+          "[worker]") {
+  Settings settings = bench_settings();
+  settings.http.max_connections = 4;
+  AcceptorBench one(true, settings);
+  std::vector<UniqueFd> clients;
+  for (int i = 0; i < 10; ++i) clients.push_back(one.connect_to_listener());
+  worker::Drain drain(one.bench.services, one.acceptor, std::chrono::seconds(10), false);
+  drain.begin(false, true);
+  CHECK(drain.is_over());
+  for (int i = 0; i < 10; ++i) CHECK(one.bench.handed_over().sockets.size() == 1);
 }

@@ -88,10 +88,30 @@ Result<supervisor::Listeners> open_all(const Settings& settings, net::InheritedS
   return all;
 }
 
-Result<std::unique_ptr<logging::ProcessLog>> open_supervisors_log(const Settings& settings) {
-  Result<UniqueFd> file = supervisor::make_log_files(settings.log, settings.app.account);
+using LogOfProcess = Result<std::unique_ptr<logging::ProcessLog>>;
+
+LogOfProcess open_supervisors_log(const Settings& settings) {
+  Result<UniqueFd> file = supervisor::make_error_log(settings.log, settings.app.account);
   if (!file.has_value()) return file.error();
   return logging::ProcessLog::open(settings.log, "supervisor", std::move(*file));
+}
+
+// And sees to that of the workers.
+LogOfProcess open_logs(const Settings& settings) {
+  const Result<void> made = supervisor::make_access_log(settings.log, settings.app.account);
+  return made.has_value() ? open_supervisors_log(settings) : made.error();
+}
+
+// Of a server that runs, and goes on: without, rather than not at all.
+LogOfProcess open_log_or_standard_error(const Settings& settings) {
+  LogOfProcess log = open_supervisors_log(settings);
+  if (log.has_value()) return log;
+  LogSettings standard = settings.log;
+  standard.error = "-";
+  LogOfProcess other = logging::ProcessLog::open(standard, "supervisor");
+  if (other.has_value())
+    (*other)->warning("log not opened", {{"error", log.error().text()}, {"next", "writing to standard error"}});
+  return other;
 }
 
 int serve(const cli::Serve& command, supervisor::Program program, const Settings& settings,
@@ -123,7 +143,7 @@ int serve_role(const cli::Serve& command, supervisor::Program program) {
   Result<supervisor::Listeners> listeners = open_all(settings, *inherited);
   if (!listeners.has_value()) return fail(failed, listeners.error().text());
 
-  Result<std::unique_ptr<logging::ProcessLog>> log = open_supervisors_log(settings);
+  LogOfProcess log = open_logs(settings);
   if (!log.has_value()) return fail(failed, log.error().text());
   if (const std::string left = inherited->names_left(); !left.empty()) {
     (*log)->warning("inherited sockets that no listener names", {{"names", left}, {"next", "closing them"}});
@@ -141,7 +161,7 @@ struct Legacy {
   std::unique_ptr<logging::ProcessLog> log;
 };
 
-Result<Legacy> read_legacy(int file) {
+Result<Legacy> read_legacy(int file, LogOfProcess (*open_log)(const Settings&)) {
   const Result<std::string> text = control::read_sealed_text(file, "read the state of the running server");
   if (!text.has_value()) return text.error();
   Result<supervisor::UpgradeState> state = supervisor::decode_upgrade_state(*text);
@@ -155,14 +175,14 @@ Result<Legacy> read_legacy(int file) {
   std::variant<config::Loaded, config::Problems> loaded = config::load(input);
   if (const auto* problems = std::get_if<config::Problems>(&loaded)) return error_because(one_text(*problems));
   Legacy legacy{std::move(*state), std::move(std::get<config::Loaded>(loaded).settings), nullptr};
-  Result<std::unique_ptr<logging::ProcessLog>> log = open_supervisors_log(legacy.settings);
+  LogOfProcess log = open_log(legacy.settings);
   if (!log.has_value()) return log.error();
   legacy.log = std::move(*log);
   return legacy;
 }
 
 int rehearse_role(const cli::Rehearse& command) {
-  const Result<Legacy> legacy = read_legacy(command.state);
+  const Result<Legacy> legacy = read_legacy(command.state, open_logs);
   if (!legacy.has_value()) return fail(failed, legacy.error().text());
   // The reload that follows reads these.
   if (const auto fresh = read_fresh_settings(command.serve, legacy->settings); !fresh.has_value())
@@ -176,7 +196,7 @@ int continue_role(const cli::Serve& command, supervisor::Program program, Unique
                   const std::string& why_returned) {
   supervisor::raise_descriptor_limit();
   supervisor::close_at_exec({state_file.get(), former.get()});
-  Result<Legacy> legacy = read_legacy(state_file.get());
+  Result<Legacy> legacy = read_legacy(state_file.get(), open_log_or_standard_error);
   if (!legacy.has_value()) {
     fail(failed, legacy.error().text());
     if (!former.is_open()) return failed;

@@ -17,7 +17,7 @@ int run_reload(const std::string& path, bool only_settings, bool wait);
 // Likewise, of an upgrade.
 int run_upgrade(const std::string& path, bool wait);
 int run_trace(const std::string& path, std::optional<unsigned> slot, bool json);  // nullopt: all
-int run_reopen_logs(const std::string& path);                                     // 1 where one of them cannot be
-int run_stop(const std::string& path, bool wait);                                 // wait: until the process has gone
+int run_reopen_logs(const std::string& path);      // 0: the supervisor has, and has told the workers to
+int run_stop(const std::string& path, bool wait);  // wait: until the process has gone
 
 }  // namespace stint::cli

@@ -5,6 +5,7 @@
 #include "stint/result.h"
 #include "stint/unique_fd.h"
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ namespace stint::control {
 struct WorkerInheritance {
   unsigned slot = 0;
   unsigned generation = 0;
+  std::chrono::milliseconds startup_timeout{0};  // of one that is forked; 0: none
   UniqueFd channel;
   UniqueFd settings;
   UniqueFd status_page;

@@ -69,7 +69,10 @@ json::object fields_of(const Message& message) {
           [](const AnnounceCloses&) { return json::object{{"is", "announce_closes"}}; },
           [](const ReopenLogs&) { return json::object{{"is", "reopen_logs"}}; },
           [](const Fork& fork) {
-            return json::object{{"is", "fork"}, {"slot", fork.slot}, {"listeners", fork.listeners}};
+            return json::object{{"is", "fork"},
+                                {"slot", fork.slot},
+                                {"listeners", fork.listeners},
+                                {"startup_timeout", fork.startup_timeout.count()}};
           },
           [](const Forked&) { return json::object{{"is", "forked"}}; },
           [](const Trace& trace) { return json::object{{"is", "trace"}, {"number", trace.number}}; },
@@ -116,7 +119,9 @@ Message message_of(const json::object& object) {
                   object.at("becomes_zygote").as_bool()};
   if (is == "announce_closes") return AnnounceCloses{};
   if (is == "reopen_logs") return ReopenLogs{};
-  if (is == "fork") return Fork{object.at("slot").to_number<unsigned>(), object.at("listeners").to_number<unsigned>()};
+  if (is == "fork")
+    return Fork{object.at("slot").to_number<unsigned>(), object.at("listeners").to_number<unsigned>(),
+                std::chrono::milliseconds(object.at("startup_timeout").to_number<std::int64_t>())};
   if (is == "forked") return Forked{};
   if (is == "trace") return Trace{object.at("number").to_number<unsigned>()};
   if (is == "call_trace")

@@ -68,7 +68,8 @@ struct Trace {
 // supervisor → zygote, which says Ready, StartFailed and no more. The descriptors of WorkerInheritance come with it.
 struct Fork {
   unsigned slot = 0;
-  unsigned listeners = 0;  // among the descriptors
+  unsigned listeners = 0;                        // among the descriptors
+  std::chrono::milliseconds startup_timeout{0};  // 0: none. The zygote's own settings may be older
 };
 
 using Message = std::variant<Warming, Ready, StartFailed, Draining, Drained, RecycleWanted, Serve, Retire,

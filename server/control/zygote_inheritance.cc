@@ -58,6 +58,7 @@ Result<WorkerInheritance> inheritance_of(const Fork& order, const ZygoteInherita
   WorkerInheritance inheritance;
   inheritance.slot = order.slot;
   inheritance.generation = zygote.generation;
+  inheritance.startup_timeout = order.startup_timeout;
   inheritance.channel = std::move(descriptors[0]);
   inheritance.status_page = std::move(descriptors[1]);
   inheritance.connection_table = std::move(descriptors[2]);

@@ -42,7 +42,8 @@ class CommandServer::Session : public std::enable_shared_from_this<Session> {
 
   void run() {
     limit_.async_wait([self = shared_from_this()](const boost::system::error_code& code) {
-      if (!code) self->socket_.cancel();
+      boost::system::error_code ignored;  // it may have ended in the same round of the loop, and be closed
+      if (!code) self->socket_.cancel(ignored);
     });
     if (auto checked = control::check_operator(socket_.native_handle()); !checked) {
       server_.log_.warning("refused a command", {{"error", checked.error().text()}});

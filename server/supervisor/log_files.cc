@@ -92,23 +92,21 @@ Result<UniqueFd> make(const std::string& key, const std::string& path, const Acc
     Result<UniqueFd> second = open_as(account, path, doing);
     if (second.has_value()) return second;
   }
+  if (first.error().code.value() != EACCES) return first;
   return error_because(first.error().text() + "; that user has to be able to write the file");
 }
 
 }  // namespace
 
-Result<UniqueFd> make_log_files(const LogSettings& settings, const std::optional<Account>& account) {
-  UniqueFd error_log;
-  if (!account || ::geteuid() != 0) return error_log;
-  if (!settings.error.empty() && settings.error != "-") {
-    Result<UniqueFd> made = make("log.error", settings.error, *account);
-    if (!made.has_value()) return made;
-    error_log = std::move(*made);
-  }
-  if (!settings.access.empty() && settings.access != "-") {
-    if (Result<UniqueFd> made = make("log.access", settings.access, *account); !made.has_value()) return made;
-  }
-  return error_log;
+Result<void> make_access_log(const LogSettings& settings, const std::optional<Account>& account) {
+  if (!account || ::geteuid() != 0 || settings.access.empty() || settings.access == "-") return {};
+  const Result<UniqueFd> made = make("log.access", settings.access, *account);
+  return made.has_value() ? Result<void>() : made.error();
+}
+
+Result<UniqueFd> make_error_log(const LogSettings& settings, const std::optional<Account>& account) {
+  if (!account || ::geteuid() != 0 || settings.error.empty() || settings.error == "-") return UniqueFd();
+  return make("log.error", settings.error, *account);
 }
 
 }  // namespace stint::supervisor

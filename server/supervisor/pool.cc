@@ -677,7 +677,7 @@ WorkerHandle* Pool::find(WorkerId id) {
 
 bool Pool::has_other_worker(const WorkerHandle& worker) const {
   return std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
-    return entry.second->id() != worker.id() && entry.second->slot() == worker.slot() &&
+    return entry.second->id() != worker.id() && entry.second->slot() == worker.slot() && !is_coming(*entry.second) &&
            entry.second->state() != WorkerState::retiring;
   });
 }

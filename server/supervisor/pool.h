@@ -143,10 +143,10 @@ class Pool {
   bool is_coming(const WorkerHandle& worker) const;
   bool is_tried() const;                 // what is coming, by clients, for as long as that takes
   bool is_changing_generations() const;  // and that is soon over
-  void keep_listeners_in_mind(const Generation& other);
+  void keep_listeners_in_mind(const Generation& before, const Generation& next);
   std::string_view step_of_end(const WorkerHandle& worker) const;
   bool is_former(const WorkerHandle& worker) const;
-  MemoryView draw_memory(Bytes budget) const;
+  MemoryView draw_memory(Bytes budget, bool without_coming = false) const;
   void note_failed_replacement(const WorkerHandle& worker, const std::string& step, const std::string& error,
                                const std::string& detail);
   bool has_stopped_accepting(const WorkerHandle& worker, TimePoint now) const;
@@ -156,6 +156,7 @@ class Pool {
   // pool_scaling.cc
   unsigned count_for(const WorkersSettings& settings) const;  // when those count from now on
   bool is_scaled_by_load() const;                             // and not by TTIN and TTOU, which is said
+  unsigned to_come_beside() const;
   void scale(TimePoint now);
   PoolLoad draw_load() const;
   void keep_to_budget(TimePoint now);
@@ -180,7 +181,7 @@ class Pool {
   void give_up_fork(WorkerHandle& worker, KillCause why);
   void introduce(WorkerHandle& worker, std::optional<pid_t> sender);
   Bytes own_memory(const WorkerHandle& worker, Bytes anonymous, bool is_time);
-  void add_zygotes(MemoryView& view) const;
+  void add_zygotes(MemoryView& view, bool without_coming) const;
   std::vector<ZygoteStatus> zygote_status() const;
 
   TraceRound* find_trace(unsigned number);

@@ -73,16 +73,17 @@ void Pool::reload(std::unique_ptr<Generation> generation, const ReloadSettings& 
 }
 
 // What one more worker needs: as much as the largest of those there are.
-MemoryView Pool::draw_memory(Bytes budget) const {
+MemoryView Pool::draw_memory(Bytes budget, bool without_coming) const {
   MemoryView view{.budget = budget, .used = {}, .available = available_memory(), .per_worker = {}};
   for (const auto& [id, worker] : workers_) {
+    if (without_coming && is_coming(*worker)) continue;
     auto use = process_use_of(worker->pid());
     if (!use) continue;
     if (worker->record().is_forked) use->private_memory = worker->report().private_memory;
     view.used.count += use->private_memory.count;
     view.per_worker.count = std::max(view.per_worker.count, use->private_memory.count);
   }
-  add_zygotes(view);
+  add_zygotes(view, without_coming);
   return view;
 }
 
@@ -184,7 +185,7 @@ void Pool::take_over(TimePoint now) {
       let_serve(*worker);
       renewed.insert(worker->slot());
     }
-  if (serving_->listens_beyond(*coming_)) keep_listeners_in_mind(*coming_);
+  keep_listeners_in_mind(*serving_, *coming_);
   serving_ = std::move(coming_);
   const auto on_take_over = std::move(reload_->on_take_over);
   reload_.reset();
@@ -257,11 +258,16 @@ void Pool::roll_back(const std::string& step, const std::string& error, const st
   give_up_coming(std::chrono::steady_clock::now());
 }
 
-// `other` will serve, and not listen where the one before it does; those before that one may do so, too.
-void Pool::keep_listeners_in_mind(const Generation& other) {
-  listens_elsewhere_.clear();
+// Where `next`, which will serve, does not listen everywhere where `before` does, those before that one may not either.
+void Pool::keep_listeners_in_mind(const Generation& before, const Generation& next) {
+  std::set<unsigned> former;
   for (const auto& [id, worker] : workers_)
-    if (worker->generation() != other.number) listens_elsewhere_.insert(worker->generation());
+    if (worker->generation() != next.number) former.insert(worker->generation());
+  if (before.listens_beyond(next)) {
+    listens_elsewhere_ = std::move(former);
+  } else {
+    std::erase_if(listens_elsewhere_, [&former](unsigned number) { return !former.contains(number); });
+  }
 }
 
 void Pool::give_up_coming(TimePoint now) {

@@ -43,11 +43,20 @@ PoolLoad Pool::draw_load() const {
   return load;
 }
 
+// Workers of a generation that is tried by canaries for which the reload has found room.
+unsigned Pool::to_come_beside() const {
+  if (!is_tried()) return 0;
+  const auto there =
+      std::count_if(workers_.begin(), workers_.end(), [this](const auto& entry) { return is_coming(*entry.second); });
+  return reload_->plan.beside() - std::min(reload_->plan.beside(), static_cast<unsigned>(there));
+}
+
 void Pool::scale(TimePoint now) {
   if (app().workers.max_count == 0 || is_stopping_ || is_changing_generations()) return;
   const PoolLoad load = draw_load();
-  const unsigned wanted = autoscaling_.next(
-      app().workers, count_, load, now, [this] { return workers_that_fit(draw_memory(serving_->memory.budget)) > 0; });
+  const unsigned wanted = autoscaling_.next(app().workers, count_, load, now, [this] {
+    return workers_that_fit(draw_memory(serving_->memory.budget)) > to_come_beside();
+  });
   if (autoscaling_.is_held_by_memory() && now >= next_memory_alarm_) {
     next_memory_alarm_ = now + memory_alarm_interval;
     log_.warning("no memory for one worker more", {{"pool", app().name}, {"count", count_}, {"next", "staying"}});
@@ -64,7 +73,8 @@ void Pool::keep_to_budget(TimePoint now) {
   const bool has_budget = serving_->memory.budget.count != 0 || app().workers.max_count != 0;
   if (!has_budget || is_stopping_ || is_changing_generations() || now < next_budget_look_) return;
   next_budget_look_ = now + budget_interval;
-  const MemoryView memory = draw_memory(serving_->memory.budget);
+  // What canaries need beside the pool was looked at when they were started.
+  const MemoryView memory = draw_memory(serving_->memory.budget, true);
   if (!is_over_budget(memory)) return;
   WorkerHandle* largest = nullptr;
   unsigned ready = 0;

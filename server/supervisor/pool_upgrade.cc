@@ -67,6 +67,8 @@ Result<void> Pool::adopt(const PoolState& state, const std::string& former_versi
   slots_.resize(slots);
   for (const WorkerUnderUpgrade& worker : state.workers)
     if (auto adopted = adopt_worker(worker); !adopted) return adopted;
+  for (const auto& [id, worker] : workers_)  // what those listened to nobody knows any more
+    if (worker->generation() != state.generation) listens_elsewhere_.insert(worker->generation());
   return {};
 }
 

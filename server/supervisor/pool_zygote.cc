@@ -24,8 +24,6 @@ TimePoint clock_now() { return std::chrono::steady_clock::now(); }
 // As of a worker: one that talks without end does not keep the supervisor from the others.
 constexpr int max_messages_in_a_row = 32;
 
-// The service after which an end is no sign that the next zygote will end as well.
-
 bool is_forked(const Generation& generation) { return generation.app.workers.start == StartMode::fork; }
 
 std::string end_text(const ExitStatus& exit) {
@@ -47,7 +45,7 @@ Result<std::optional<StartedWorker>> Pool::start_process(const Generation& gener
   ZygoteHandle* zygote = zygote_of(generation.number);
   if (zygote == nullptr) start_zygote(generation, now);
   if (zygote == nullptr || zygote->state() != ZygoteState::ready) return std::optional<StartedWorker>();
-  auto forked = generation.spawner->fork(zygote->channel(), slot);
+  auto forked = generation.spawner->fork(zygote->channel(), slot, generation.app.workers.startup_timeout);
   if (forked) return std::optional(std::move(*forked));
   if (forked.error().code.value() == EPIPE) return std::optional<StartedWorker>();  // it has ended; we hear of it soon
   return forked.error();
@@ -336,15 +334,17 @@ Bytes Pool::own_memory(const WorkerHandle& worker, Bytes anonymous, bool is_time
 
 // A zygote has once what its workers share; one of a coming generation will have as much. Where that forks no workers,
 // each has it all by itself.
-void Pool::add_zygotes(MemoryView& view) const {
+void Pool::add_zygotes(MemoryView& view, bool without_coming) const {
+  const auto is_its = [this](const auto& zygote) { return coming_ && zygote->generation() == coming_->number; };
   Bytes largest;
   for (const auto& zygote : zygotes_) {
+    if (without_coming && is_its(zygote)) continue;
     const auto use = process_use_of(zygote->pid());
     if (!use) continue;
     view.used.count += use->private_memory.count;
     largest.count = std::max(largest.count, use->private_memory.count);
   }
-  if (!coming_) return;
+  if (!coming_ || std::any_of(zygotes_.begin(), zygotes_.end(), is_its)) return;
   if (!is_forked(*coming_)) {
     view.per_worker.count += largest.count;
     return;

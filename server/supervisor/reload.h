@@ -54,6 +54,7 @@ class Reload {
 
   // Slots 1… up to here are to be started.
   unsigned wanted() const { return wanted_; }
+  unsigned beside() const { return beside_; }
   Phase phase() const { return phase_; }
 
  private:

@@ -162,14 +162,19 @@ void Supervisor::Server::tick_later() {
 
 // After rotation: the new files are there before the workers, whose user may not make them, open them.
 Result<void> Supervisor::Server::reopen_logs() {
-  const Result<void> opened = open_own_log();
+  const Result<void> own = open_own_log();
+  const Result<void> access = make_access_log(settings_.log, settings_.app.account);
+  if (!access.has_value())
+    log_.warning("access log not opened",
+                 {{"error", access.error().text()}, {"next", "workers stay with the old one"}});
   pool_->reopen_logs();
-  if (opened.has_value()) log_.info("logs reopened");
-  return opened;
+  if (!own.has_value()) return own;
+  if (access.has_value()) log_.info("logs reopened");
+  return access;
 }
 
 Result<void> Supervisor::Server::open_own_log() {
-  Result<UniqueFd> file = make_log_files(settings_.log, settings_.app.account);
+  Result<UniqueFd> file = make_error_log(settings_.log, settings_.app.account);
   const Result<void> changed =
       file.has_value() ? change_own_log_(settings_.log, std::move(*file)) : Result<void>(file.error());
   if (!changed.has_value())

@@ -44,7 +44,10 @@ void Supervisor::Server::reload(bool only_settings) {
     settings_toml_ = std::move(fresh->toml);
     return watch_sources();
   }
-  if (auto made = make_log_files(fresh->settings.log, fresh->settings.app.account); !made)
+  const LogSettings& log = fresh->settings.log;
+  if (auto made = make_error_log(log, fresh->settings.app.account); !made)
+    return pool_->refuse_reload("log", made.error().text(), "");
+  if (auto made = make_access_log(log, fresh->settings.app.account); !made)
     return pool_->refuse_reload("log", made.error().text(), "");
   Listeners opened;
   std::vector<const net::Listener*> sockets;

@@ -40,10 +40,12 @@ Result<void> Supervisor::Server::upgrade() {
 
 void Supervisor::Server::on_rehearsed(Result<std::string> version) {
   rehearsal_.reset();
-  if (!version)
+  if (!version) {
     pool_->fail_upgrade("rehearsal", version.error().text());
-  else
-    ticks_to_upgrade_ = ticks_for_signals, ticks_with_operator_ = 0;
+  } else {
+    ticks_to_upgrade_ = ticks_for_signals;
+    ticks_with_operator_ = 0;
+  }
   on_change();
 }
 

@@ -41,17 +41,18 @@ Result<std::unique_ptr<SourceWatch>> SourceWatch::make(boost::asio::io_context& 
     const std::string place = fs::path(settings_file).parent_path().string();
     const int id = ::inotify_add_watch(made->inotify_.get(), place.c_str(), interesting);
     if (id >= 0) made->folders_.emplace(id, place);
+    made->settings_folder_ = id;
   }
   made->wait();
   return made;
 }
 
-SourceWatch::SourceWatch(boost::asio::io_context& io, UniqueFd inotify, std::string settings_file,
+SourceWatch::SourceWatch(boost::asio::io_context& io, UniqueFd inotify, const std::string& settings_file,
                          std::function<void()> on_change)
     : inotify_(std::move(inotify)),
       events_(io, inotify_.get()),
       quiet_(io),
-      settings_file_(std::move(settings_file)),
+      settings_name_(fs::path(settings_file).filename().string()),
       on_change_(std::move(on_change)) {}
 
 SourceWatch::~SourceWatch() {
@@ -81,8 +82,8 @@ void SourceWatch::watch(const std::string& folder) {
   }
 }
 
-bool SourceWatch::counts(const std::string& folder, std::string_view name) const {
-  return name.ends_with(".py") || (!settings_file_.empty() && folder + "/" + std::string(name) == settings_file_);
+bool SourceWatch::counts(int folder, std::string_view name) const {
+  return name.ends_with(".py") || (folder == settings_folder_ && name == settings_name_);
 }
 
 void SourceWatch::wait() {
@@ -111,7 +112,7 @@ void SourceWatch::read_events() {
       const std::string_view name = event->len > 0 ? std::string_view(event->name) : std::string_view();
       const std::string folder = known->second;
       if ((event->mask & IN_ISDIR) == 0) {
-        has_changed = has_changed || ((event->mask & IN_CREATE) == 0 && counts(folder, name));
+        has_changed = has_changed || ((event->mask & IN_CREATE) == 0 && counts(event->wd, name));
       } else if ((event->mask & (IN_CREATE | IN_MOVED_TO)) != 0 && !is_left_out(name)) {
         watch(folder + "/" + std::string(name));
         has_changed = true;  // it may have come with files in it

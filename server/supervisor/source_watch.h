@@ -40,19 +40,20 @@ class SourceWatch {
   bool is_incomplete() const { return is_incomplete_; }
 
  private:
-  SourceWatch(boost::asio::io_context& io, UniqueFd inotify, std::string settings_file,
+  SourceWatch(boost::asio::io_context& io, UniqueFd inotify, const std::string& settings_file,
               std::function<void()> on_change);
   void watch(const std::string& folder);
   void wait();
   void read_events();
-  bool counts(const std::string& folder, std::string_view name) const;
+  bool counts(int folder, std::string_view name) const;
 
   UniqueFd inotify_;
   boost::asio::posix::stream_descriptor events_;  // of inotify_, which it does not own
   boost::asio::steady_timer quiet_;
-  const std::string settings_file_;
+  const std::string settings_name_;
   const std::function<void()> on_change_;
   std::map<int, std::string> folders_;  // by watch descriptor
+  int settings_folder_ = -1;            // of these, whatever it is called
   bool is_incomplete_ = false;
   const std::shared_ptr<bool> is_there_ = std::make_shared<bool>(true);  // for handlers that may come after it has gone
 };

@@ -192,7 +192,7 @@ Result<StartedZygote> Spawner::start_zygote(unsigned generation) {
   return StartedZygote{process->pid, std::move(process->pidfd), std::move(ends->first)};
 }
 
-Result<StartedWorker> Spawner::fork(control::Channel& zygote, unsigned slot) {
+Result<StartedWorker> Spawner::fork(control::Channel& zygote, unsigned slot, Duration startup_timeout) {
   auto beginning = begin_worker();
   if (!beginning) return beginning.error();
   StartedWorker& worker = beginning->worker;
@@ -202,7 +202,7 @@ Result<StartedWorker> Spawner::fork(control::Channel& zygote, unsigned slot) {
   const std::vector<int> descriptors =
       control::descriptors_for_fork(beginning->channel_end.get(), worker.status_page_file.get(),
                                     worker.connection_table_file.get(), inbox_, listeners);
-  const control::Fork order{slot, static_cast<unsigned>(listeners.size())};
+  const control::Fork order{slot, static_cast<unsigned>(listeners.size()), startup_timeout};
   if (auto sent = zygote.send(order, descriptors); !sent) return sent.error();
   return std::move(worker);
 }

@@ -62,7 +62,7 @@ class Spawner {
   Result<StartedZygote> start_zygote(unsigned generation);
   // Tells a zygote to fork a worker, which introduces itself on the channel (control::Forked): until then pid and pidfd
   // are missing. Error EPIPE: the zygote has gone.
-  Result<StartedWorker> fork(control::Channel& zygote, unsigned slot);
+  Result<StartedWorker> fork(control::Channel& zygote, unsigned slot, Duration startup_timeout);
 
   static bool is_transient(const Error& error);
 

@@ -67,8 +67,7 @@ Worker::Remains Worker::leave_application() {
 }
 
 void Worker::limit_start() {
-  if (const Duration most = settings_.app.workers.startup_timeout; most.count() > 0)
-    start_limit_.arm_behind_supervisor(most, log_);
+  if (const auto most = inheritance_.startup_timeout; most.count() > 0) start_limit_.arm_behind_supervisor(most, log_);
 }
 
 void Worker::take(StartedApplication started, StartStep fork) {

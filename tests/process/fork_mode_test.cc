@@ -394,7 +394,8 @@ heard = []
 signal.signal(signal.SIGUSR2, lambda *_: heard.append(1))
 def after_fork():
     open("forked", "a").close()
-    time.sleep(0.5)
+    while not os.path.exists("go"):
+        time.sleep(0.01)
 os.register_at_fork(after_in_child=after_fork)
 def application(environ, start_response):
     start_response("200 OK", [("X-Worker-Pid", str(os.getpid()))])
@@ -408,6 +409,7 @@ TEST_CASE("a forked worker hears the application's signals, and passes the super
   REQUIRE(eventually([&] { return std::filesystem::exists(server.folder().file("forked")); }));
   for (const pid_t pid : server.processes())
     if (pid != server.pid()) ::kill(pid, SIGUSR1);
+  server.folder().write("go", "");
   server.wait_until_ready();
   ::kill(server.ready_workers().at(0), SIGUSR2);
   CHECK(eventually([&] { return fetch(server.address(), "/").body == "1"; }));

@@ -193,7 +193,7 @@ TEST_CASE("two workers are replaced by age, one at a time", "[process]") {
   server.expect_clean_exit();
 }
 
-// Its own two for each worker and each generation are more.
+// The supervisor's four for each worker, of two generations, are nearly as many, and it has others.
 TEST_CASE("a soft limit of descriptors does not keep a pool from its reload", "[process]") {
   ServerOptions options = with_workers(6);
   options.wrapper = {"/bin/sh", "-c", "ulimit -Sn 60; exec \"$@\"", "sh"};

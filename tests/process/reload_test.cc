@@ -387,7 +387,7 @@ TEST_CASE("settings that cost nothing reach the workers that start after them", 
   options.module = "";
   options.workers = 0;
   options.listen.clear();
-  options.toml = settings("2s");
+  options.toml = settings("5s");
   ServerProcess server(options, std::move(folder));
   server.wait_until_ready();
   const pid_t before = server.ready_workers().at(0);
@@ -395,7 +395,7 @@ TEST_CASE("settings that cost nothing reach the workers that start after them", 
   CHECK(server.command({"reload", "--wait", "--settings"}).exit_code == 0);
   server.folder().write("hold", "");
   CHECK(server.command({"recycle"}).exit_code == 0);
-  std::this_thread::sleep_for(std::chrono::seconds(9));
+  std::this_thread::sleep_for(std::chrono::seconds(11));
   std::filesystem::remove(hold);
   CHECK(eventually([&] { return server.wait_for_ready_workers(1) && server.ready_workers().at(0) != before; }));
   CHECK(server.log_count("failed to start") == 0);

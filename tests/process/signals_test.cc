@@ -271,6 +271,22 @@ TEST_CASE("a log that cannot be opened again fails the command, and the old one 
   server.expect_clean_exit();
 }
 
+// Its operator has gone, and the command's time is over, while it was stopped.
+TEST_CASE("a supervisor that was stopped while an operator waited goes on", "[process]") {
+  ServerProcess server(with_workers(1));
+  server.wait_until_ready();
+  {
+    const HttpClient operators("unix:" + server.control_socket());
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    server.signal(SIGSTOP);
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(5'500));
+  server.signal(SIGCONT);
+  CHECK(server.command({"status"}).exit_code == 0);
+  CHECK(fetch(server.address(), "/").status == 200);
+  server.expect_clean_exit();
+}
+
 // As `systemctl kill -s USR1` does.
 TEST_CASE("what is meant for the supervisor and sent to all its processes ends none of them", "[process]") {
   ServerOptions options = with_workers(2);

@@ -37,7 +37,7 @@ TEST_CASE("without a supervisor the kernel ends what the application holds up", 
   }
   SECTION("its hooks in a worker that is forked") {
     auto folder = std::make_unique<TemporaryFolder>();
-    options.set = {{"app.workers.startup_timeout", "\"1s\""},
+    options.set = {{"app.workers.startup_timeout", "\"5s\""},
                    {"app.workers.start", "\"fork\""},
                    {"app.env", "{ HOLD = \"/no\", HOLD_FORK = \"" + folder->file("forked") + "\" }"}};
     options.module = "held_start:application";

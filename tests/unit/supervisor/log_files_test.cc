@@ -44,13 +44,14 @@ TEST_CASE("a log in a folder of root's is made for the user, and for nobody else
   }
   const Folder folder;
   const LogSettings settings{LogLevel::info, folder.file("access.log"), "combined", folder.file("error.log")};
-  REQUIRE(make_log_files(settings, site).has_value());
+  REQUIRE(make_error_log(settings, site).has_value());
+  REQUIRE(make_access_log(settings, site).has_value());
   for (const std::string& path : {settings.access, settings.error}) {
     CHECK(status_of(path).st_uid == site.uid);
     CHECK(status_of(path).st_gid == site.gid);
     CHECK((status_of(path).st_mode & 0137) == 0);
   }
-  CHECK(make_log_files(settings, site).has_value());  // again, after a rotation that left them
+  CHECK(make_access_log(settings, site).has_value());  // again, after a rotation that left them
 }
 
 TEST_CASE("a group of root's choice may write to the log's folder too, everybody may not", "[supervisor]") {
@@ -60,11 +61,11 @@ TEST_CASE("a group of root's choice may write to the log's folder too, everybody
   }
   const Folder folder;
   REQUIRE(::chmod(folder.path.c_str(), 0775) == 0);  // as /var/log of Ubuntu
-  REQUIRE(make_log_files(logs(folder.file("error.log")), site).has_value());
+  REQUIRE(make_error_log(logs(folder.file("error.log")), site).has_value());
   CHECK(status_of(folder.file("error.log")).st_uid == site.uid);
 
   std::filesystem::create_symlink("elsewhere", folder.path / "link.log");
-  CHECK_FALSE(make_log_files(logs(folder.file("link.log")), site).has_value());
+  CHECK_FALSE(make_error_log(logs(folder.file("link.log")), site).has_value());
   CHECK_FALSE(std::filesystem::exists(folder.path / "elsewhere"));
 }
 
@@ -75,7 +76,7 @@ TEST_CASE("in a folder of its own the user makes the log itself", "[supervisor]"
   }
   const Folder folder;
   REQUIRE(::chown(folder.path.c_str(), site.uid, site.gid) == 0);
-  REQUIRE(make_log_files(logs(folder.file("error.log")), site).has_value());
+  REQUIRE(make_error_log(logs(folder.file("error.log")), site).has_value());
   CHECK(status_of(folder.file("error.log")).st_uid == site.uid);
 }
 
@@ -87,7 +88,7 @@ TEST_CASE("a file of somebody else's is not given away, but told with what to do
   const Folder folder;
   std::ofstream(folder.file("error.log")) << "kept";
   REQUIRE(::chmod(folder.file("error.log").c_str(), 0600) == 0);
-  const auto made = make_log_files(logs(folder.file("error.log")), site);
+  const auto made = make_error_log(logs(folder.file("error.log")), site);
   REQUIRE_FALSE(made.has_value());
   CHECK(made.error().text() ==
         "open log.error " + folder.file("error.log") +
@@ -103,11 +104,11 @@ TEST_CASE("root makes nothing where the user could have put a link", "[superviso
   const Folder folder, roots;
   REQUIRE(::chown(folder.path.c_str(), site.uid, site.gid) == 0);
   std::filesystem::create_directory_symlink(roots.path, folder.path / "logs");
-  CHECK_FALSE(make_log_files(logs(folder.file("logs/error.log")), site).has_value());
+  CHECK_FALSE(make_error_log(logs(folder.file("logs/error.log")), site).has_value());
   CHECK_FALSE(std::filesystem::exists(roots.path / "error.log"));
 
   std::filesystem::create_symlink(roots.path / "target", folder.path / "error.log");
-  CHECK_FALSE(make_log_files(logs(folder.file("error.log")), site).has_value());
+  CHECK_FALSE(make_error_log(logs(folder.file("error.log")), site).has_value());
   CHECK_FALSE(std::filesystem::exists(roots.path / "target"));
 }
 
@@ -118,7 +119,7 @@ TEST_CASE("what root writes goes where the user could write, whatever the name l
   }
   const Folder folder, roots;
   REQUIRE(::chown(folder.path.c_str(), site.uid, site.gid) == 0);
-  const Result<UniqueFd> file = make_log_files(logs(folder.file("error.log")), site);
+  const Result<UniqueFd> file = make_error_log(logs(folder.file("error.log")), site);
   REQUIRE(file.has_value());
   REQUIRE(file->is_open());
   std::filesystem::rename(folder.file("error.log"), folder.file("error.log.1"));
@@ -137,16 +138,18 @@ TEST_CASE("a pipe that nobody reads yet is no reason to wait", "[supervisor]") {
   const Folder folder;
   REQUIRE(::mkfifo(folder.file("lines").c_str(), 0600) == 0);
   REQUIRE(::chown(folder.file("lines").c_str(), site.uid, site.gid) == 0);
-  const Result<UniqueFd> file = make_log_files(logs(folder.file("lines")), site);
+  const Result<UniqueFd> file = make_error_log(logs(folder.file("lines")), site);
   REQUIRE(file.has_value());
   CHECK(file->is_open());
 }
 
 TEST_CASE("without a user, and for standard output and none, there is nothing to make", "[supervisor]") {
   const Folder folder;
-  CHECK(make_log_files(logs(folder.file("error.log")), std::nullopt).has_value());
+  CHECK(make_error_log(logs(folder.file("error.log")), std::nullopt).has_value());
   CHECK_FALSE(std::filesystem::exists(folder.file("error.log")));
-  CHECK(make_log_files({LogLevel::info, "", "combined", "-"}, site).has_value());
+  CHECK(make_error_log({LogLevel::info, "", "combined", "-"}, site).has_value());
+  CHECK(make_access_log({LogLevel::info, "", "combined", "-"}, site).has_value());
+  CHECK(make_access_log({LogLevel::info, "-", "combined", "-"}, site).has_value());
 }
 
 }  // namespace

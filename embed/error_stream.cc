@@ -46,10 +46,12 @@ void log_without_gil(const Gil& gil, Stream* stream, const std::string& text) {
   log_lines(*stream->log, stream->worker, request_id, text);
 }
 
-// Logs the lines in `text`, all of it where it is long, and leaves the rest there.
-void log_complete(const Gil& gil, Stream* stream, std::string& text) {
-  const std::size_t end = text.rfind('\n');
+// Logs the lines in `text`, all of it where it is long, and leaves the rest there. Up to `looked_at` there is no end of
+// one.
+void log_complete(const Gil& gil, Stream* stream, std::string& text, std::size_t looked_at) {
+  std::size_t end = std::string_view(text).substr(looked_at).rfind('\n');
   if (end != std::string::npos) {
+    end += looked_at;
     log_without_gil(gil, stream, text.substr(0, end + 1));
     text.erase(0, end + 1);
   }
@@ -78,10 +80,14 @@ bool put_str(const Gil& gil, Stream* stream, PyObject* text) {
   for (Py_ssize_t begin = 0; begin < length; begin += piece_length) {
     PyRef part = length <= piece_length ? PyRef::borrow(text)
                                         : PyRef::steal(PyUnicode_Substring(text, begin, begin + piece_length));
+    const std::size_t before = own.size();
     if (!part || !append_piece(gil, own, part.get())) return false;
-    log_complete(gil, stream, own);
+    log_complete(gil, stream, own, before);
   }
-  stream->partial.insert(0, own);
+  if (stream->partial.empty())
+    stream->partial = std::move(own);
+  else
+    stream->partial.insert(0, own);
   return true;
 }
 

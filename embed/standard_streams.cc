@@ -74,7 +74,8 @@ PyRef remake(const Gil& gil, PyObject* stream, PyObject* buffer, PyObject* type)
   if (!position) return {};
   PyRef text =
       PyRef::steal(PyObject_Call(reinterpret_cast<PyObject*>(Py_TYPE(stream)), position.get(), arguments.get()));
-  if (!text || !copy_attribute(gil, stream, text.get(), "mode")) return {};
+  // Python sets it on those that it makes.
+  if (text && !copy_attribute(gil, stream, text.get(), "mode")) PyErr_Clear();
   return text;
 }
 

@@ -1,6 +1,7 @@
 // Where lines of a log go: a file, a pipe, a socket or a terminal; its own or the process's standard output or error.
-// Several processes append to one, each with whole lines. A reader that does not come along (a collector that hangs, a
-// disk that is full) never stops whoever writes: then lines are dropped and counted.
+// Several processes append to one, each with whole lines. A reader of a pipe or a socket that does not come along (a
+// collector that hangs), or a disk that is full, never stops whoever writes: then lines are dropped and counted. A
+// terminal that is stopped (Ctrl-S) stops its writers, as it does any program's.
 //
 // Run by one thread at a time.
 #pragma once
@@ -13,6 +14,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,23 +32,23 @@ class LogFile {
   static Result<LogFile> open(const std::string& path, int standard);
   explicit LogFile(UniqueFd file) : LogFile(file.get()) { own_ = std::move(file); }
 
-  // Writes whole lines, the last one ended as well. Waits at most `patience` for room, and not again before there has
-  // been some. Returns how many lines were dropped, at the end; error() says why.
+  // Writes whole lines, the last one ended as well. Waits at most `patience` for room, and after that not again for
+  // half a minute. Returns how many lines were dropped, at the end; error() says why.
   std::uint64_t write(std::string_view lines, std::chrono::milliseconds patience = {});
   Error error() const;
 
  private:
   enum class Kind { file, pipe, socket };
-  explicit LogFile(int file);
-  ssize_t write_some(std::string_view bytes) const;
+  explicit LogFile(int file) : file_(file) {}
+  Kind kind() const;
+  ssize_t write_some(Kind kind, std::string_view bytes) const;
+  bool may_wait(std::chrono::steady_clock::time_point began, std::chrono::milliseconds patience);
   bool awaits_room(std::chrono::steady_clock::time_point until) const;
 
   UniqueFd own_;
   int file_;
-  Kind kind_ = Kind::file;
-  std::size_t most_ = 0;    // bytes in one write
-  bool is_cut_ = false;     // of the last line only a part was written
-  bool is_patient_ = true;  // has had room since it was waited for
+  bool is_cut_ = false;                                              // of the last line only a part was written
+  std::optional<std::chrono::steady_clock::time_point> waited_for_;  // the beginning of the last write that waited
   int error_ = 0;
 };
 

@@ -70,7 +70,11 @@ constexpr std::chrono::milliseconds patience{1000};
 // Locked by ProcessLog.
 class LineSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
-  explicit LineSink(LogFile file) : file_(std::move(file)) {}
+  // `before`: whose lines that were dropped are still to be told of.
+  LineSink(LogFile file, const LineSink* before)
+      : file_(std::move(file)),
+        dropped_(before != nullptr ? before->dropped_ : 0),
+        why_(before != nullptr ? before->why_ : "") {}
 
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
@@ -91,7 +95,7 @@ class LineSink final : public spdlog::sinks::base_sink<spdlog::details::null_mut
   void flush_() override {}
 
   LogFile file_;
-  std::uint64_t dropped_ = 0;  // entries, since one could be written
+  std::uint64_t dropped_;  // entries, since one could be written
   std::string why_;
 };
 
@@ -109,12 +113,14 @@ Result<std::unique_ptr<ProcessLog>> ProcessLog::open(const LogSettings& settings
 Result<void> ProcessLog::change(const LogSettings& settings, UniqueFd file) {
   Result<LogFile> opened = file.is_open() ? LogFile(std::move(file)) : LogFile::open(settings.error, STDERR_FILENO);
   if (!opened.has_value()) return opened.error();
-  auto logger = std::make_shared<spdlog::logger>(who_, std::make_shared<LineSink>(std::move(*opened)));
+  const std::lock_guard lock(writing);
+  const auto* before = logger_ ? static_cast<const LineSink*>(logger_->sinks().front().get()) : nullptr;
+  auto logger = std::make_shared<spdlog::logger>(who_, std::make_shared<LineSink>(std::move(*opened), before));
   logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %l %n[%P]: %v");
   logger->set_level(spdlog_level(settings.level));
-  const std::lock_guard lock(writing);
   logger_ = std::move(logger);
   settings_ = settings;
+  level_ = settings.level;
   return {};
 }
 

@@ -15,6 +15,7 @@
 #include "stint/settings.h"
 #include "stint/unique_fd.h"
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -33,7 +34,7 @@ class ProcessLog final : public Log {
 
   void write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields,
              std::string_view detail) override;
-  bool is_on(LogLevel level) const override { return level >= settings_.level; }
+  bool is_on(LogLevel level) const override { return level >= level_; }
   // In a process that has been forked: the log of another from here on, opened anew like after a rotation.
   void become(std::string who);
   // After log rotation: opens the path anew; on failure the old file stays in use, and says so.
@@ -48,6 +49,7 @@ class ProcessLog final : public Log {
 
   LogSettings settings_;
   std::string who_;
+  std::atomic<LogLevel> level_{LogLevel::info};  // of them; others look while it is opened anew
   std::shared_ptr<spdlog::logger> logger_;
 };
 

@@ -20,6 +20,13 @@ std::optional<tcp_info> info_of(int socket) {
   return info;
 }
 
+// Its FIN counts as a byte.
+bool has_peers_end(const tcp_info& info) {
+  constexpr int time_wait = 6, close_wait = 8, last_ack = 9, closing = 11;  // of the kernel's tcp_states.h
+  const int state = info.tcpi_state;
+  return state == time_wait || state == close_wait || state == last_ack || state == closing;
+}
+
 }  // namespace
 
 std::optional<std::uint64_t> written_bytes(int socket) {
@@ -37,7 +44,9 @@ std::optional<std::uint64_t> read_bytes(int socket) {
     const std::optional<tcp_info> info = info_of(socket);
     int waiting_now = 0;
     if (!info || ::ioctl(socket, SIOCINQ, &waiting_now) != 0) return std::nullopt;
-    if (waiting == waiting_now) return info->tcpi_bytes_received - static_cast<std::uint64_t>(waiting);
+    if (waiting != waiting_now) continue;
+    const std::uint64_t received = info->tcpi_bytes_received - (has_peers_end(*info) ? 1 : 0);
+    return received - static_cast<std::uint64_t>(waiting);
   }
   return std::nullopt;
 }

@@ -122,14 +122,13 @@ bool Acceptor::take_from_inbox(unsigned most) {
   for (unsigned i = 0; i < most && !pause_when_full(); ++i) {
     if (i > 0 && most != everything && services_.dispatcher.has_waiting()) return true;
     Result<std::optional<control::Handover>> taken = control::take_from_inbox(inbox_.socket.get());
-    if (!taken.has_value() && taken.error().code == boost::system::errc::too_many_files_open) {
-      try_again_later(taken.error());  // it is still there
+    if (!taken.has_value() && taken.error().code.failed()) {  // EMFILE: it is still there
+      try_again_later(taken.error());
       return true;
     }
     if (!taken.has_value()) {
       services_.log.error("packet of the inbox not understood",
                           {{"error", taken.error().text()}, {"next", "its connections are closed"}});
-      if (taken.error().code.failed()) return false;  // the system's, which will not pass by trying again
       continue;
     }
     if (!*taken) {
@@ -187,7 +186,7 @@ void Acceptor::resume_if_room() {
 
 void Acceptor::look() {
   if (is_watching_ && !holds_listeners_) take_from_listeners(1);
-  if (is_watching_ && !holds_inbox()) take_from_inbox(1);
+  if (waits_for_inbox()) take_from_inbox(1);
 }
 
 bool Acceptor::take_from_listeners(unsigned most) {

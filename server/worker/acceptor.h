@@ -32,6 +32,7 @@ class Acceptor final : private Timed {
   void stop();
   // It has been started, and not closed.
   bool is_open() const { return is_open_; }
+  bool waits_for_inbox() const { return is_watching_ && !holds_inbox(); }  // and may have been woken for it alone
   bool has_room() const { return is_open() && !is_retrying_ && !services_.table.is_full(); }
   // Leaves what comes to others that can do more with it. No system call when that is known already.
   void hold(bool listeners, bool inbox);

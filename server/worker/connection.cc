@@ -564,10 +564,9 @@ void Connection::leave_unserved() {
 // announce the close. A shorter one the order can wait for. Nor is the loop waited for, with the interpreter's lock:
 // whoever has it may be writing a log that a thread of the application reads.
 bool Connection::shall_announce_close() {
-  const bool may_look = !services_.is_draining && !services_.dispatcher.defers();
-  if (may_look && std::chrono::steady_clock::now() - began_ > call_limit) {
+  if (!services_.is_draining && std::chrono::steady_clock::now() - began_ > call_limit) {
     const LoopLease::Call::TriedTurn turn(call_, std::chrono::milliseconds(0));
-    if (turn.has()) services_.look_for_orders();
+    if (turn.has() && !services_.dispatcher.defers()) services_.look_for_orders();
   }
   return services_.announces_close();
 }

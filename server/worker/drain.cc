@@ -15,10 +15,11 @@ constexpr std::chrono::seconds turns_time{1};
 void Drain::begin(bool is_stopping, bool takes_waiting) {
   const bool is_first = !services_.is_draining;
   const bool has_served = acceptor_.is_open();
+  const bool waits_for_inbox = acceptor_.waits_for_inbox();
   if (is_first) {
     acceptor_.close();
     services_.is_draining = true;
-    if (!is_stopping) take_last(has_served, takes_waiting);
+    if (!is_stopping) take_last(has_served, waits_for_inbox, takes_waiting);
     // From here on nothing new enters; only what has begun or waits remains.
     limit_.arm(*this, services_.loop.now());
     last_limit_.arm_behind_supervisor(limit_.length() + exit_handlers_time, services_.log);
@@ -36,8 +37,8 @@ void Drain::begin(bool is_stopping, bool takes_waiting) {
 }
 
 // What this worker may have been woken for, and nobody else; or all that waits in a listener that goes.
-void Drain::take_last(bool has_served, bool takes_waiting) {
-  if (has_served) acceptor_.take_from_inbox(1);
+void Drain::take_last(bool has_served, bool waits_for_inbox, bool takes_waiting) {
+  if (waits_for_inbox) acceptor_.take_from_inbox(1);
   if (!takes_waiting) return has_served ? void(acceptor_.take_from_listeners(1)) : void();
   acceptor_.retry_now();
   acceptor_.take_from_listeners(Acceptor::everything);

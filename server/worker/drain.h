@@ -2,8 +2,8 @@
 // goes to the pool's inbox, where another worker takes it: idle connections at once, the others as soon as their answer
 // is out. While the inbox is full, answers announce the close instead. A server that stops has nobody to hand over to:
 // its workers share what waits in the queues, each takes some in turn, and every answer announces the close. What is
-// left after app.recycle.drain_timeout is closed; a process that is still there when Python's exit handlers have had
-// their time is killed, by the supervisor or, without one, the kernel.
+// left after app.recycle.drain_timeout is closed, answers under way visibly; a process that is still there when
+// Python's exit handlers have had their time is killed, by the supervisor or, without one, the kernel.
 #pragma once
 
 #include "server/worker/acceptor.h"
@@ -50,7 +50,7 @@ class Drain final : private Timed {
   };
 
   void on_deadline() override;
-  void take_last(bool has_served, bool takes_waiting);
+  void take_last(bool has_served, bool waits_for_inbox, bool takes_waiting);
   void take_turn();
   void end_turns();
   void hand_over_all();

@@ -22,10 +22,11 @@ void SharedSlot::idle(int socket) {
 
 void SharedSlot::reading(std::uint64_t read_before) {
   slot_.read_before = read_before;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
   slot_.is_reading = 1;
 }
 
-void SharedSlot::describe(const Unstarted& request) {
+bool SharedSlot::describe(const Unstarted& request) {
   slot_.is_whole = 0;
   std::atomic_signal_fence(std::memory_order_seq_cst);  // as of store()
   const std::size_t head = std::min(request.head.size(), ConnectionSlot::capacity);
@@ -40,7 +41,15 @@ void SharedSlot::describe(const Unstarted& request) {
   const bool has_body_in_place = !request.has_body || (request.progress && request.is_body_shared);
   if (request.has_body && request.progress)
     std::memcpy(slot_.progress.data(), &*request.progress, slot_.progress.size());
-  slot_.is_whole = head == request.head.size() && rest == request.rest.size() && has_body_in_place ? 1 : 0;
+  return head == request.head.size() && rest == request.rest.size() && has_body_in_place;
+}
+
+// After the state: what is written down now is not to be taken for what was there before, as an idle connection's
+// bytes.
+void SharedSlot::finish(bool is_whole) {
+  slot_.is_whole = is_whole ? 1 : 0;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  slot_.is_reading = 0;
 }
 
 void SharedSlot::adopted(int socket, const Unstarted& request) {
@@ -49,20 +58,20 @@ void SharedSlot::adopted(int socket, const Unstarted& request) {
 }
 
 void SharedSlot::unstarted(const Unstarted& request) {
-  describe(request);
+  const bool is_whole = describe(request);
   store(SlotState::unstarted);
-  slot_.is_reading = 0;
+  finish(is_whole);
 }
 
 void SharedSlot::calling(const Unstarted& request, std::string_view id, TimePoint began, std::uint64_t written_before) {
-  describe(request);
+  const bool is_whole = describe(request);
   slot_.written_before = written_before;
   std::fill(std::copy_n(id.data(), std::min(id.size(), slot_.request_id.size()), slot_.request_id.begin()),
             slot_.request_id.end(), '\0');
   slot_.began = std::chrono::duration_cast<std::chrono::nanoseconds>(began.time_since_epoch()).count();
   slot_.answered.store(0, std::memory_order_relaxed);
   store(SlotState::calling);
-  slot_.is_reading = 0;
+  finish(is_whole);
 }
 
 void SharedSlot::answering(const Answer& answer) {

@@ -72,7 +72,8 @@ class SharedSlot {
     slot_.state.store(state, std::memory_order_release);
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
-  void describe(const Unstarted& request);
+  bool describe(const Unstarted& request);  // true: all of it is there
+  void finish(bool is_whole);
 
   control::ConnectionSlot& slot_;
 };

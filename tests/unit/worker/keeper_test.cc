@@ -2,6 +2,7 @@
 
 #include "server/net/byte_counts.h"
 
+#include "tests/support/eventually.h"
 #include "tests/unit/worker/worker_bench.h"
 
 #include <sys/wait.h>
@@ -172,6 +173,19 @@ TEST_CASE("over TCP the keeper knows a whole answer from one that was never begu
   CHECK(handover.bytes == (was_sent ? "" : head));
   CHECK(handover.header.attempts == (was_sent ? 0 : 1));
   CHECK_FALSE((client.receive(), client.is_closed));
+}
+
+TEST_CASE("the end of a client's side is no byte that was read", "[worker]") {
+  WorkerBench bench;
+  Client client = bench.connect_over_tcp();
+  const int socket = bench.shared_table.slot(0).socket;
+  client.send("12345678");
+  char taken[100];
+  REQUIRE(::recv(socket, taken, sizeof taken, 0) == 8);
+  CHECK(net::read_bytes(socket) == 8U);
+  client.half_close();
+  CHECK(eventually([&] { return ::recv(socket, taken, sizeof taken, MSG_DONTWAIT) == 0; }));
+  CHECK(net::read_bytes(socket) == 8U);
 }
 
 TEST_CASE("over TCP the keeper knows whether a read that was under way took anything", "[worker]") {

@@ -114,10 +114,9 @@ std::uint64_t LogFile::write(std::string_view lines, std::chrono::milliseconds p
       if (its == Kind::pipe) part = std::min(part, most);
     }
     const ssize_t written = write_some(its, rest.substr(0, part));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0 && errno == EAGAIN && may_wait(began, patience)) continue;
     if (written <= 0) {
       error_ = errno;
+      if (written < 0 && (error_ == EINTR || (error_ == EAGAIN && may_wait(began, patience)))) continue;
       if (rest.front() == '\n') rest.remove_prefix(1);  // the end of a line that was cut before
       return static_cast<std::uint64_t>(std::count(rest.begin(), rest.end(), '\n'));
     }
@@ -132,14 +131,9 @@ bool LogFile::may_wait(std::chrono::steady_clock::time_point began, std::chrono:
   const bool waits_already = waited_for_ == began;
   if (!waits_already && waited_for_ && began < *waited_for_ + rest_of_patience) return false;
   const auto until = began + patience;
-  if (std::chrono::steady_clock::now() >= until) {
-    errno = EAGAIN;
-    return false;
-  }
+  if (std::chrono::steady_clock::now() >= until) return false;
   waited_for_ = began;
-  const bool has_room = awaits_room(until);
-  errno = EAGAIN;
-  return has_room;
+  return awaits_room(until);
 }
 
 Error LogFile::error() const {

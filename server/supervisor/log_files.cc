@@ -84,7 +84,10 @@ bool is_made_for(const Account& account, const std::string& path) {
   return file.is_open() && ::fchown(file.get(), account.uid, account.gid) == 0;
 }
 
-Result<UniqueFd> make(const std::string& key, const std::string& path, const Account& account) {
+// Not open where there is nothing to do.
+Result<UniqueFd> make(const std::string& key, const std::string& path, const std::optional<Account>& user) {
+  if (!user || ::geteuid() != 0 || path.empty() || path == "-") return UniqueFd();
+  const Account& account = *user;
   const std::string doing = "open " + key + " " + path + " as " + account.text();
   Result<UniqueFd> first = open_as(account, path, doing);
   if (first.has_value()) return first;
@@ -99,14 +102,12 @@ Result<UniqueFd> make(const std::string& key, const std::string& path, const Acc
 }  // namespace
 
 Result<void> make_access_log(const LogSettings& settings, const std::optional<Account>& account) {
-  if (!account || ::geteuid() != 0 || settings.access.empty() || settings.access == "-") return {};
-  const Result<UniqueFd> made = make("log.access", settings.access, *account);
+  const Result<UniqueFd> made = make("log.access", settings.access, account);
   return made.has_value() ? Result<void>() : made.error();
 }
 
 Result<UniqueFd> make_error_log(const LogSettings& settings, const std::optional<Account>& account) {
-  if (!account || ::geteuid() != 0 || settings.error.empty() || settings.error == "-") return UniqueFd();
-  return make("log.error", settings.error, *account);
+  return make("log.error", settings.error, account);
 }
 
 }  // namespace stint::supervisor

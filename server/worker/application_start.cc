@@ -12,8 +12,7 @@ std::optional<LoadFailure> start_application(const Settings& settings, const Run
                                              const std::function<void()>& on_imported, std::vector<StartStep>& steps,
                                              StartedApplication& started) {
   KillTimer limit;
-  if (const Duration most = settings.app.workers.startup_timeout; most.count() > 0)
-    limit.arm_behind_supervisor(most, log);
+  limit.arm_behind_supervisor(settings.app.workers.startup_timeout, log);
   if (std::optional<LoadFailure> failure = start_runtime(steps, started.runtime)) return failure;
   LoadFailure failure;
   started.application = started.runtime.runtime->load(steps, failure);

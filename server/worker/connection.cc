@@ -363,6 +363,7 @@ void Connection::go_on() {
 
 void Connection::stamp_request(std::string_view given_id) {
   is_awaiting_last_ = false;
+  body_sent_ = 0;
   id_ = given_id.empty() ? services_.request_ids.next() : RequestId(given_id);
   began_ = std::chrono::steady_clock::now();
   began_wall_ = std::time(nullptr);
@@ -399,7 +400,7 @@ void Connection::serve(std::string_view rest) {
   };
   state_ = State::calling;
   shared_.calling(unstarted(rest), id_.view(), began_, written_);
-  begin_answer(head.method, head.version_minor, head.wants_keep_alive);
+  writer_.begin(head.method, head.version_minor, head.wants_keep_alive);
   services_.dispatcher.dispatch(
       {.request = request, .writer = writer_, .call = call_, .connection = *this, .now = began_});
   if (has_timed_out_) return end_timed_out();
@@ -416,11 +417,6 @@ void Connection::serve(std::string_view rest) {
   after_answer();
 }
 
-void Connection::begin_answer(std::string_view method, int version_minor, bool wants_keep_alive) {
-  writer_.begin(method, version_minor, wants_keep_alive);
-  body_sent_ = 0;
-}
-
 void Connection::refuse(const http::Refusal& refusal) {
   disarm();
   shared_.closing();  // whoever came after us would have nothing to add
@@ -430,7 +426,7 @@ void Connection::refuse(const http::Refusal& refusal) {
   is_refused_ = true;
   stamp_unserved();
   state_ = State::calling;
-  begin_answer(parser_.is_head_request() ? "HEAD" : "", 1, false);
+  writer_.begin(parser_.is_head_request() ? "HEAD" : "", 1, false);
   const HeaderField allow{"Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"};
   writer_.answer(refusal.status, {&allow, refusal.status == 405 ? 1U : 0U});
   writer_.finish();
@@ -441,10 +437,7 @@ void Connection::refuse(const http::Refusal& refusal) {
 void Connection::after_answer() {
   state_ = State::writing;
   count_request();
-  if (sends_no_more_) {
-    log_access();
-    return cut();
-  }
+  if (sends_no_more_) return give_up();
   const Result<bool> sent = send_out();
   if (!sent.has_value()) {
     note_cut_answer(sent.error());
@@ -554,7 +547,7 @@ void Connection::note_that_client_left() {
 // The client left before its request had its turn.
 void Connection::leave_unserved() {
   stamp_unserved();
-  begin_answer(parser_.head().method, 1, false);
+  writer_.begin(parser_.head().method, 1, false);
   note_that_client_left();
   log_access();
   close();

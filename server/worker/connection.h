@@ -116,7 +116,6 @@ class Connection final : public Watcher, public Timed, private ResponseHost {
   void stamp_request(std::string_view given_id);  // its id (made, where none is given) and its time
   void stamp_unserved();
   void serve(std::string_view rest);  // `rest`: what was read behind the request
-  void begin_answer(std::string_view method, int version_minor, bool wants_keep_alive);
   void go_on();
   void refuse(const http::Refusal& refusal);
   void refuse_unstored_body(const Error& error);

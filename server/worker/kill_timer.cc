@@ -28,6 +28,7 @@ Result<void> KillTimer::arm(std::chrono::milliseconds limit) {
 }
 
 void KillTimer::arm_behind_supervisor(std::chrono::milliseconds its_limit, Log& log) {
+  if (its_limit.count() == 0) return;
   const Result<void> armed = arm(its_limit + supervisor_first);
   if (armed.has_value()) return;
   log.warning("no limit of its own", {{"error", armed.error().text()}, {"next", "going on with the supervisor's"}});

@@ -66,9 +66,7 @@ Worker::Remains Worker::leave_application() {
   return {{std::move(runtime_), std::move(application_)}, channel_.release()};
 }
 
-void Worker::limit_start() {
-  if (const auto most = inheritance_.startup_timeout; most.count() > 0) start_limit_.arm_behind_supervisor(most, log_);
-}
+void Worker::limit_start() { start_limit_.arm_behind_supervisor(inheritance_.startup_timeout, log_); }
 
 void Worker::take(StartedApplication started, StartStep fork) {
   runtime_ = std::move(started.runtime);

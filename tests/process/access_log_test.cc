@@ -1,4 +1,5 @@
 #include "tests/process/story.h"
+#include "tests/support/read_all.h"
 
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
@@ -13,6 +14,15 @@ namespace {
 
 bool has_line(const std::string& text, const std::string& pattern) {
   return std::regex_search(text, std::regex("(^|\n)" + pattern + "\n"));
+}
+
+// A named pipe that is full after 4 KiB; what is opened of it does not block.
+UniqueFd small_pipe(const std::string& path, int flags) {
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  UniqueFd pipe(::open(path.c_str(), flags | O_NONBLOCK | O_CLOEXEC));
+  REQUIRE(pipe.is_open());
+  REQUIRE(::fcntl(pipe.get(), F_SETPIPE_SZ, 4096) >= 4096);
+  return pipe;
 }
 
 TEST_CASE("each request has its line in combined format on standard output", "[process]") {
@@ -101,10 +111,7 @@ TEST_CASE("an Apache LogFormat string is taken as it is", "[process]") {
 TEST_CASE("a standard output that nobody reads does not stop the answers, and is written again when it is read",
           "[process]") {
   auto folder = std::make_unique<TemporaryFolder>();
-  REQUIRE(::mkfifo(folder->file("lines").c_str(), 0600) == 0);
-  const UniqueFd pipe(::open(folder->file("lines").c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
-  REQUIRE(pipe.is_open());
-  REQUIRE(::fcntl(pipe.get(), F_SETPIPE_SZ, 4096) >= 4096);
+  const UniqueFd pipe = small_pipe(folder->file("lines"), O_RDWR);
   ServerOptions options;
   options.wrapper = {"/bin/sh", "-c", "exec \"$@\" >lines", "sh"};
   ServerProcess server(options, std::move(folder));
@@ -119,8 +126,7 @@ TEST_CASE("a standard output that nobody reads does not stop the answers, and is
   std::string got;
   CHECK(eventually([&] {
     REQUIRE(client.get("/read-again").status == 404);
-    char part[4096];
-    for (ssize_t n = 0; (n = ::read(pipe.get(), part, sizeof part)) > 0;) got.append(part, static_cast<std::size_t>(n));
+    got += read_all(pipe.get());
     return got.find("\"GET /read-again HTTP/1.1\" 404 ") != std::string::npos &&
            server.log_count("access log written again") > 0;
   }));
@@ -134,10 +140,7 @@ TEST_CASE("a standard output that nobody reads does not stop the answers, and is
 
 TEST_CASE("a log that nobody reads does not stop the answers either, and says what it has not got", "[process]") {
   auto folder = std::make_unique<TemporaryFolder>();
-  REQUIRE(::mkfifo(folder->file("lines").c_str(), 0600) == 0);
-  const UniqueFd pipe(::open(folder->file("lines").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  REQUIRE(pipe.is_open());
-  REQUIRE(::fcntl(pipe.get(), F_SETPIPE_SZ, 4096) >= 4096);
+  const UniqueFd pipe = small_pipe(folder->file("lines"), O_RDONLY);
   ServerOptions options;
   options.listen = {"unix:site.sock"};
   options.set = {{"log.error", "\"" + folder->file("lines") + "\""}};
@@ -149,8 +152,7 @@ TEST_CASE("a log that nobody reads does not stop the answers either, and says wh
   std::string got;
   CHECK(eventually([&] {
     REQUIRE(client.get("/raise").status == 500);
-    char part[4096];
-    for (ssize_t n = 0; (n = ::read(pipe.get(), part, sizeof part)) > 0;) got.append(part, static_cast<std::size_t>(n));
+    got += read_all(pipe.get());
     return got.find("log lines dropped  dropped=") != std::string::npos;
   }));
   INFO(got);

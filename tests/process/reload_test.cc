@@ -340,16 +340,15 @@ TEST_CASE("while canaries are tried a pool follows its load, and the death of on
       "time.sleep(0.01)\n"
       "    start_response('200 OK', [('X-Worker-Pid', str(os.getpid()))])\n    return [b'served']\n";
   site.deploy(waiting);
-  site.server->folder().write("stint.toml",
-                              "listen = [\"127.0.0.1:0\"]\n[app]\nmodule = \"site_app:application\"\n"
-                              "[app.workers]\ncount = { min = 2, max = 3 }\n[reload]\nsettle = \"0s\"\n");
+  const std::string settings =
+      "listen = [\"127.0.0.1:0\"]\n[app]\nmodule = \"site_app:application\"\n"
+      "[app.workers]\ncount = { min = 2, max = 3 }\n[reload]\nsettle = \"0s\"\n";
+  site.server->folder().write("stint.toml", settings);
   REQUIRE(site.reload().exit_code == 0);
   REQUIRE(site.server->wait_for_ready_workers(2));
   const auto before = site.server->ready_workers();
   site.server->folder().write("stint.toml",
-                              "listen = [\"127.0.0.1:0\"]\n[app]\nmodule = \"site_app:application\"\n"
-                              "[app.workers]\ncount = { min = 2, max = 3 }\n[reload]\nsettle = \"0s\"\n"
-                              "canary = { workers = 1, requests = 1000000, max_errors = 5 }\n");
+                              settings + "canary = { workers = 1, requests = 1000000, max_errors = 5 }\n");
   site.server->signal(SIGHUP);
   REQUIRE(eventually([&] { return site.server->log_count("canary serves") == 1; }));
   const auto now = site.server->ready_workers();

@@ -1,6 +1,7 @@
 #include "server/logging/log_file.h"
 
 #include "tests/support/catch.h"
+#include "tests/support/read_all.h"
 #include "tests/support/temporary_folder.h"
 
 #include <fcntl.h>
@@ -21,13 +22,6 @@ using namespace stint::logging;
 using namespace stint::test;
 
 namespace {
-
-std::string read_all(int file) {
-  std::string text;
-  char part[4096];
-  for (ssize_t n = 0; (n = ::read(file, part, sizeof part)) > 0;) text.append(part, static_cast<std::size_t>(n));
-  return text;
-}
 
 LogFile open_file(const std::string& path) {
   Result<LogFile> file = LogFile::open(path, STDOUT_FILENO);

@@ -1,6 +1,7 @@
 #include "server/logging/process_log.h"
 
 #include "tests/support/catch.h"
+#include "tests/support/read_all.h"
 #include "tests/support/temporary_folder.h"
 
 #include <fcntl.h>
@@ -9,8 +10,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 
@@ -26,11 +25,6 @@ std::unique_ptr<ProcessLog> open_log(const std::string& path) {
   return std::move(*log);
 }
 
-std::string text_of(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 TEST_CASE("a line says when, how bad, who, what and its facts, and nobody can forge one", "[logging]") {
   const TemporaryFolder folder;
   const std::string path = folder.file("error.log");
@@ -39,7 +33,7 @@ TEST_CASE("a line says when, how bad, who, what and its facts, and nobody can fo
   log->debug("not told");
   log->write(LogLevel::error, "application failed", {}, "Traceback:\n\tone\x1b\n");
 
-  const std::string text = text_of(path), who = " worker site/3[" + std::to_string(::getpid()) + "]: ";
+  const std::string text = read_file(path), who = " worker site/3[" + std::to_string(::getpid()) + "]: ";
   INFO(text);
   CHECK(text.find(" warning" + who +
                   "worker died  pool=site worker=3 error=\"two words\\x0aand a line\" none=\"\"\n") == 23);
@@ -54,14 +48,14 @@ TEST_CASE("after a rotation the path is opened anew, and where that fails the ol
   std::filesystem::rename(folder.file("logs"), folder.file("old"));
   log->reopen();
   log->info("in the new one");
-  CHECK(text_of(path).find("in the new one\n") != std::string::npos);
+  CHECK(read_file(path).find("in the new one\n") != std::string::npos);
 
   const Result<void> changed = log->change({LogLevel::info, "", "combined", "/proc/no/such.log"});
   REQUIRE_FALSE(changed.has_value());
   CHECK(changed.error().text() == "open /proc/no/such.log: No such file or directory");
   log->reopen();
   log->info("still there");
-  CHECK(text_of(path).find("still there\n") != std::string::npos);
+  CHECK(read_file(path).find("still there\n") != std::string::npos);
 }
 
 TEST_CASE("a file that somebody has opened is written, whatever its name leads to", "[logging]") {
@@ -71,7 +65,7 @@ TEST_CASE("a file that somebody has opened is written, whatever its name leads t
       ProcessLog::open({LogLevel::info, "", "combined", folder.file("named")}, "supervisor", std::move(file));
   REQUIRE(log.has_value());
   (*log)->info("here");
-  CHECK(text_of(folder.file("opened")).find("here\n") != std::string::npos);
+  CHECK(read_file(folder.file("opened")).find("here\n") != std::string::npos);
   CHECK_FALSE(std::filesystem::exists(folder.file("named")));
 }
 
@@ -84,25 +78,18 @@ TEST_CASE("where nobody reads the log its writer goes on, and what is missing is
   const auto log = open_log(path);
   for (int i = 0; i < 200; ++i) log->info("one of two hundred", {{"number", i}});
 
-  const auto read_all = [&] {
-    std::string text;
-    char part[4096];
-    for (ssize_t n = 0; (n = ::read(reader.get(), part, sizeof part)) > 0;)
-      text.append(part, static_cast<std::size_t>(n));
-    return text;
-  };
-  const std::string before = read_all();
+  const std::string before = read_all(reader.get());
   const auto written = std::count(before.begin(), before.end(), '\n');
   CHECK(written > 0);
   log->info("the next");
-  const std::string after = read_all();
+  const std::string after = read_all(reader.get());
   INFO(after);
   const std::string missing = "log lines dropped  dropped=" + std::to_string(200 - written) +
                               " error=\"there is no room: nobody reads it, or too slowly\"\n";
   REQUIRE(after.find(missing) != std::string::npos);
   CHECK(after.find("the next\n") > after.find(missing));
   log->info("and one more");
-  CHECK(read_all().find("dropped") == std::string::npos);
+  CHECK(read_all(reader.get()).find("dropped") == std::string::npos);
 }
 
 }  // namespace

@@ -37,11 +37,14 @@ struct stat status_of(const std::string& path) {
   return status;
 }
 
+bool is_root() {
+  if (::geteuid() == 0) return true;
+  WARN("skipped: only root makes files for others");
+  return false;
+}
+
 TEST_CASE("a log in a folder of root's is made for the user, and for nobody else to read", "[supervisor]") {
-  if (::geteuid() != 0) {
-    WARN("skipped: only root makes files for others");
-    return;
-  }
+  if (!is_root()) return;
   const Folder folder;
   const LogSettings settings{LogLevel::info, folder.file("access.log"), "combined", folder.file("error.log")};
   REQUIRE(make_error_log(settings, site).has_value());
@@ -55,10 +58,7 @@ TEST_CASE("a log in a folder of root's is made for the user, and for nobody else
 }
 
 TEST_CASE("a group of root's choice may write to the log's folder too, everybody may not", "[supervisor]") {
-  if (::geteuid() != 0) {
-    WARN("skipped: only root makes files for others");
-    return;
-  }
+  if (!is_root()) return;
   const Folder folder;
   REQUIRE(::chmod(folder.path.c_str(), 0775) == 0);  // as /var/log of Ubuntu
   REQUIRE(make_error_log(logs(folder.file("error.log")), site).has_value());
@@ -70,10 +70,7 @@ TEST_CASE("a group of root's choice may write to the log's folder too, everybody
 }
 
 TEST_CASE("in a folder of its own the user makes the log itself", "[supervisor]") {
-  if (::geteuid() != 0) {
-    WARN("skipped: only root makes files for others");
-    return;
-  }
+  if (!is_root()) return;
   const Folder folder;
   REQUIRE(::chown(folder.path.c_str(), site.uid, site.gid) == 0);
   REQUIRE(make_error_log(logs(folder.file("error.log")), site).has_value());
@@ -81,10 +78,7 @@ TEST_CASE("in a folder of its own the user makes the log itself", "[supervisor]"
 }
 
 TEST_CASE("a file of somebody else's is not given away, but told with what to do", "[supervisor]") {
-  if (::geteuid() != 0) {
-    WARN("skipped: only root makes files for others");
-    return;
-  }
+  if (!is_root()) return;
   const Folder folder;
   std::ofstream(folder.file("error.log")) << "kept";
   REQUIRE(::chmod(folder.file("error.log").c_str(), 0600) == 0);
@@ -97,10 +91,7 @@ TEST_CASE("a file of somebody else's is not given away, but told with what to do
 }
 
 TEST_CASE("root makes nothing where the user could have put a link", "[supervisor]") {
-  if (::geteuid() != 0) {
-    WARN("skipped: only root makes files for others");
-    return;
-  }
+  if (!is_root()) return;
   const Folder folder, roots;
   REQUIRE(::chown(folder.path.c_str(), site.uid, site.gid) == 0);
   std::filesystem::create_directory_symlink(roots.path, folder.path / "logs");
@@ -113,10 +104,7 @@ TEST_CASE("root makes nothing where the user could have put a link", "[superviso
 }
 
 TEST_CASE("what root writes goes where the user could write, whatever the name leads to afterwards", "[supervisor]") {
-  if (::geteuid() != 0) {
-    WARN("skipped: only root makes files for others");
-    return;
-  }
+  if (!is_root()) return;
   const Folder folder, roots;
   REQUIRE(::chown(folder.path.c_str(), site.uid, site.gid) == 0);
   const Result<UniqueFd> file = make_error_log(logs(folder.file("error.log")), site);
@@ -131,10 +119,7 @@ TEST_CASE("what root writes goes where the user could write, whatever the name l
 }
 
 TEST_CASE("a pipe that nobody reads yet is no reason to wait", "[supervisor]") {
-  if (::geteuid() != 0) {
-    WARN("skipped: only root makes files for others");
-    return;
-  }
+  if (!is_root()) return;
   const Folder folder;
   REQUIRE(::mkfifo(folder.file("lines").c_str(), 0600) == 0);
   REQUIRE(::chown(folder.file("lines").c_str(), site.uid, site.gid) == 0);
